@@ -1,0 +1,33 @@
+"""Long-running operations for Django: what the author of an operation needs."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .exceptions import Fail, Interrupted, Problem, Retry
+    from .models import Operation, Reject
+    from .runtime.context import OperationContext
+    from .runtime.operations import OperationTask
+    from .runtime.registry import register
+
+_HOME = {
+    "Fail": ".exceptions",
+    "Interrupted": ".exceptions",
+    "Problem": ".exceptions",
+    "Retry": ".exceptions",
+    "Operation": ".models",
+    "Reject": ".models",
+    "OperationContext": ".runtime.context",
+    "OperationTask": ".runtime.operations",
+    "register": ".runtime.registry",
+}
+__all__ = ["Fail", "Interrupted", "Operation", "OperationContext", "OperationTask", "Problem", "Reject", "Retry", "register"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import on first use: models may not be imported while Django still loads its apps."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'lro' has no attribute '{name}'")
+    return getattr(import_module(_HOME[name], __name__), name)

@@ -1,0 +1,50 @@
+"""Typed defaults, each of which the host project's `LRO` setting overrides."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from functools import cache
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.core.signals import setting_changed
+
+
+@dataclass(frozen=True, slots=True)
+class Conf:
+    lease_seconds: float = 30.0
+    heartbeat_seconds: float = 1.5  # also bounds how late a silent operation hears of a cancel
+    self_fence_seconds: float = 20.0
+    progress_seconds: float = 0.25
+    reconcile_seconds: float = 5.0
+    rewake_seconds: float = 15.0
+    cancel_grace_seconds: float = 10.0
+    floor_poll_seconds: float = 2.0
+    batch_size: int = 200
+    max_attempts: int = 4
+    retry_base_seconds: float = 2.0
+    retry_cap_seconds: float = 300.0
+    retention_days: int = 30
+    input_max_bytes: int = 256 * 1024
+    result_max_bytes: int = 256 * 1024
+    event_max_bytes: int = 64 * 1024
+    allowed_origins: tuple[str, ...] = ()
+
+
+@cache
+def conf() -> Conf:
+    """The settings in force. Unknown names are refused, so that a typing error cannot pass silently."""
+    overrides = dict(getattr(settings, "LRO", {}))
+    known = {field.name for field in fields(Conf)}
+    unknown = sorted(set(overrides) - {name.upper() for name in known})
+    if unknown:
+        raise ImproperlyConfigured(f"LRO has unknown settings: {', '.join(unknown)}. Known: {', '.join(sorted(known)).upper()}.")
+    return Conf(**{name.lower(): value for name, value in overrides.items()})
+
+
+def _forget(*, setting: str, **_: object) -> None:
+    if setting == "LRO":
+        conf.cache_clear()
+
+
+setting_changed.connect(_forget)

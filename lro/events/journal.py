@@ -1,0 +1,64 @@
+"""Append facts to an operation's history, in the transaction that changes its row.
+
+The row's counter is the sequence: one UPDATE takes the row's lock and the numbers, so commit order is sequence order
+and there is never a gap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import F, Q
+from django.db.models.functions import Now
+
+from ..conf import conf
+from ..models import Event, Operation
+from ..storable import storable
+from . import publisher
+
+Entry = tuple[str, dict[str, Any]]
+
+#: What an appended event must carry along: small columns, so that a large input is not read again for each event.
+_DEFERRED = ("input", "result", "checkpoint", "input_digest")
+
+
+def append(operation_id: UUID, entries: Sequence[Entry], *, where: Q | None = None, **changes: Any) -> Operation | None:
+    """Apply `changes` to the operation where `where` holds, and append `entries` (kind, data) to its events.
+
+    Returns the operation as it is now, or None (and nothing is written) where the condition does not hold.
+    """
+    entries = [(kind, storable(data, what=f"event '{kind}'", max_bytes=conf().event_max_bytes)) for kind, data in entries]
+    with transaction.atomic():
+        rows = Operation.objects.filter(where or Q(), pk=operation_id)
+        if not rows.update(last_sequence=F("last_sequence") + len(entries), updated_at=Now(), **changes):
+            return None
+        operation = Operation.objects.defer(*_DEFERRED).get(pk=operation_id)
+        _insert(operation, entries)
+        return operation
+
+
+def begin(operation: Operation, entries: Sequence[Entry]) -> None:
+    """The first events of an operation that was inserted in this very transaction."""
+    operation.last_sequence = len(entries)
+    operation.save(force_insert=True)
+    _insert(operation, entries)
+
+
+def _insert(operation: Operation, entries: Sequence[Entry]) -> None:
+    first = operation.last_sequence - len(entries) + 1
+    Event.objects.bulk_create(
+        Event(
+            operation_id=operation.pk,
+            root_id=operation.root_id,
+            sequence=first + index,
+            kind=kind,
+            attempt=operation.attempt,
+            data=data,
+        )
+        for index, (kind, data) in enumerate(entries)
+    )
+    hint = publisher.Hint(str(operation.pk), str(operation.root_id), operation.owner_id, operation.last_sequence)
+    transaction.on_commit(lambda: publisher.publish(hint))

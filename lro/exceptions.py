@@ -1,0 +1,79 @@
+"""What can go wrong, each as a name and a sentence, and the exceptions by which `run` steers its attempt."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+
+class LroError(Exception):
+    """Something about a long-running operation is wrong."""
+
+    code = "error"
+
+    def __init__(self, message: str | None = None) -> None:
+        self.message = message or (type(self).__doc__ or self.code).splitlines()[0]
+        super().__init__(self.message)
+
+
+class UnknownOperation(LroError):
+    """No operation of this name is registered."""
+
+    code = "unknown_operation"
+
+
+class NotAllowedNow(LroError):
+    """The operation's state does not allow this."""
+
+    code = "not_allowed_now"
+
+
+class IdempotencyMismatch(LroError):
+    """This Idempotency-Key was used before, with another input."""
+
+    code = "idempotency_mismatch"
+
+
+class LeaseLost(LroError):
+    """This worker no longer holds the operation, so it may write nothing more."""
+
+    code = "lease_lost"
+
+
+class InvalidValue(LroError):
+    """A value cannot be stored."""
+
+    code = "invalid_value"
+
+
+class Problem(LroError):
+    """A request that cannot be accepted: its HTTP status, a code, a sentence, and the places in the input."""
+
+    def __init__(self, status: int, code: str, message: str, errors: list[dict[str, Any]] | None = None) -> None:
+        super().__init__(message)
+        self.status, self.code, self.errors = status, code, errors or []
+
+
+class Control(Exception):
+    """How `run` ends its attempt other than by returning or by an error."""
+
+
+class Interrupted(Control):
+    """Raised inside `run` where it should stop: cancelled, paused, or its worker shuts down."""
+
+
+class Retry(Control):
+    """Try again later: `raise Retry(after=30)` or `raise Retry("the service is busy")`."""
+
+    def __init__(self, message: str = "The operation asked to be tried again.", *, after: float | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.after = None if after is None else timedelta(seconds=after)
+
+
+class Fail(Control):
+    """Fail for good, with a code and a message for the person who started it."""
+
+    def __init__(self, code: str, message: str, details: list[dict[str, Any]] | None = None) -> None:
+        super().__init__(message)
+        self.code, self.message, self.details = code, message, details or []

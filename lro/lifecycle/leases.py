@@ -1,0 +1,84 @@
+"""The time-limited right to run an attempt: its renewal, and the finding of those that ran out."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterable
+from datetime import timedelta
+from functools import cache
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from ..conf import conf
+from ..events import journal
+from ..models import Operation
+from ..states import HELD, State
+
+
+@cache
+def node() -> str:
+    """Names this machine together with its process-id namespace, so that two containers never mistake each other's ids."""
+    try:
+        namespace = os.readlink("/proc/self/ns/pid").strip("pid:[]")
+    except OSError:
+        namespace = "0"
+    return f"{socket.gethostname()[:100]}.{namespace}"
+
+
+def worker_name(main_pid: int, pid: int) -> str:
+    """Who holds a lease: machine, the worker's main process, the process that runs the attempt."""
+    return f"{node()}/{main_pid}/{pid}"
+
+
+def held_by(fence: int) -> Q:
+    """The guard of every write of a worker: it still holds what it claimed."""
+    return Q(fence=fence, state__in=HELD)
+
+
+def renew(operation_id: UUID, fence: int, progress: dict[str, Any] | None) -> State | None:
+    """One proof of life, which carries the progress and brings back what was asked for; None: the lease is lost."""
+    changes: dict[str, Any] = {"lease_expires_at": Now() + timedelta(seconds=conf().lease_seconds)}
+    if progress is not None:
+        operation = journal.append(
+            operation_id, [("progress", progress)], where=held_by(fence), progress=progress, **changes
+        )
+        return State(operation.state) if operation else None
+    rows = Operation.objects.filter(held_by(fence), pk=operation_id)
+    if not rows.update(**changes):
+        return None
+    state = rows.values_list("state", flat=True).first()
+    return State(state) if state else None
+
+
+def expired() -> Any:
+    return Operation.objects.held().filter(lease_expires_at__lt=Now())
+
+
+def of_dead_workers() -> Iterable[Operation]:
+    """What is held by a worker of this machine that no longer exists: no need to wait for its lease."""
+    for operation in Operation.objects.held().filter(worker__startswith=f"{node()}/"):
+        main_pid, pid = (int(part) for part in operation.worker.rsplit("/", 2)[1:])
+        if not (_is_alive(main_pid) and _is_alive(pid)):
+            yield operation
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return not _is_zombie(pid)
+
+
+def _is_zombie(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return False

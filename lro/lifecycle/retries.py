@@ -1,0 +1,67 @@
+"""Whether and when a failed attempt is tried again: pure numbers, apart from time and database."""
+
+from __future__ import annotations
+
+import random
+import traceback
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import InterfaceError, OperationalError
+
+from ..exceptions import Fail, InvalidValue, Retry
+
+#: Tried again, these would only fail again.
+PERMANENT = (ValidationError, PermissionDenied, InvalidValue, TypeError, AttributeError, NameError, ImportError)
+INFRASTRUCTURE = (OperationalError, InterfaceError, ConnectionError, TimeoutError)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why an attempt ended badly. `kind` is `user`, `infrastructure`, `timeout` or `lost`."""
+
+    code: str
+    message: str
+    kind: str
+    is_retryable: bool
+    details: list[dict[str, Any]] = field(default_factory=list)
+    after: timedelta | None = None
+    traceback: str = ""
+
+    def as_error(self, attempt: int) -> dict[str, Any]:
+        """The `error` object of the contract; the traceback stays with the attempt, for staff."""
+        return {
+            "code": self.code,
+            "message": self.message,
+            "details": self.details,
+            "retryable": self.is_retryable,
+            "attempt": attempt,
+            "kind": self.kind,
+        }
+
+
+def lost(message: str) -> Failure:
+    return Failure("worker_lost", message, "lost", is_retryable=True)
+
+
+def classify(error: BaseException) -> Failure:
+    """What an exception out of `run` means for the operation."""
+    text = "".join(traceback.format_exception(error))[-20_000:]
+    message = (str(error) or type(error).__name__)[:2_000].replace("\0", "�")
+    if isinstance(error, Fail):
+        return Failure(error.code, message, "user", is_retryable=False, details=error.details)
+    if isinstance(error, Retry):
+        return Failure("retry_requested", message, "infrastructure", is_retryable=True, after=error.after)
+    kind = "infrastructure" if isinstance(error, (*INFRASTRUCTURE, OSError, MemoryError)) else "user"
+    code = "".join(f"_{c.lower()}" if c.isupper() else c for c in type(error).__name__).lstrip("_")
+    return Failure(code, message, kind, is_retryable=not isinstance(error, PERMANENT), traceback=text)
+
+
+def backoff(failures: int, *, base: float, cap: float, uniform: Any = random.uniform) -> timedelta:
+    """Full jitter: a random time up to base·2ⁿ, at most `cap` seconds.
+
+    Source: M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
+    """
+    return timedelta(seconds=uniform(0, min(cap, base * 2 ** min(failures, 32))))

@@ -1,0 +1,269 @@
+"""Every change of an operation's state. Nothing else in the project writes `state`.
+
+Each function is one compare-and-set in one transaction with the event that tells of it, and returns the operation as
+it is afterwards, or None where somebody else was quicker. A worker passes the fence that it claimed with.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import F, Q
+from django.db.models.functions import Coalesce, Now
+
+from ..conf import conf
+from ..events import journal
+from ..events.journal import Entry
+from ..exceptions import NotAllowedNow
+from ..models import Attempt, Operation, Reject
+from ..states import HELD, PARKED, State, sources
+from . import retries
+from .retries import Failure
+
+_RELEASED: dict[str, Any] = {"worker": "", "lease_expires_at": None}
+_REVOKED: dict[str, Any] = {**_RELEASED, "fence": F("fence") + 1}
+
+
+def _enter(target: State, operation_id: UUID, entries: list[Entry], where: Q | None = None, **changes: Any) -> Operation | None:
+    legal = Q(state__in=sources(target)) & (where or Q())
+    kind, data = entries[-1]
+    entries = [*entries[:-1], (kind, {**data, "state": target.value})]
+    return journal.append(operation_id, entries, where=legal, state=target, **changes)
+
+
+def _ended() -> dict[str, Any]:
+    retention = timedelta(days=conf().retention_days)
+    return {**_RELEASED, "finished_at": Now(), "expires_at": Now() + retention, "stop_requested_at": None}
+
+
+def _close_attempt(held: Operation, outcome: str, failure: Failure | None = None) -> None:
+    Attempt.objects.filter(operation_id=held.pk, fence=held.fence, outcome="").update(
+        outcome=outcome,
+        finished_at=Now(),
+        error=failure.as_error(held.attempt) if failure else None,
+        traceback=failure.traceback if failure else "",
+    )
+
+
+# Submission and claim
+
+
+def submit(operation: Operation, data: dict[str, Any]) -> None:
+    """Insert a new operation with its first event. Raises IntegrityError for a repeated idempotency key."""
+    with transaction.atomic():
+        operation.state = State.QUEUED
+        journal.begin(operation, [("created", {**data, "state": State.QUEUED.value})])
+
+
+def claim(operation_id: UUID, worker: str) -> Operation | None:
+    """Take a due, queued operation; None where there is none, which is no error: someone else has it."""
+    lease = timedelta(seconds=conf().lease_seconds)
+    with transaction.atomic():
+        operation = _enter(
+            State.RUNNING,
+            operation_id,
+            [("started", {"worker": worker})],
+            Q(state=State.QUEUED, run_at__lte=Now()),
+            fence=F("fence") + 1,
+            attempt=F("attempt") + 1,
+            worker=worker,
+            lease_expires_at=Now() + lease,
+            started_at=Coalesce("started_at", Now()),
+            error=None,
+        )
+        if operation is not None:
+            Attempt.objects.create(
+                operation_id=operation_id, number=operation.attempt, fence=operation.fence, worker=worker
+            )
+    return operation
+
+
+# What a worker says of its own attempt
+
+
+def succeed(held: Operation, result: Any, entries: list[Entry], **changes: Any) -> Operation | None:
+    with transaction.atomic():
+        operation = _enter(
+            State.SUCCEEDED,
+            held.pk,
+            [*entries, ("succeeded", {})],
+            Q(fence=held.fence),
+            **{**_ended(), "result": result, "error": None, **changes},
+        )
+        if operation is not None:
+            _close_attempt(held, "succeeded")
+    return operation
+
+
+def fail(held: Operation, failure: Failure, *, outcome: str = "failed") -> Operation | None:
+    error = failure.as_error(held.attempt)
+    with transaction.atomic():
+        operation = _enter(
+            State.FAILED,
+            held.pk,
+            [("failed", {"error": error})],
+            Q(fence=held.fence),
+            **{**_ended(), **_REVOKED, "error": error, "failures": F("failures") + 1},
+        )
+        if operation is not None:
+            _close_attempt(held, outcome, failure)
+    return operation
+
+
+def retry(held: Operation, failure: Failure, delay: timedelta, *, outcome: str = "failed") -> Operation | None:
+    """End this attempt and try again after `delay`."""
+    data = {"error": failure.as_error(held.attempt), "delay_seconds": round(delay.total_seconds(), 3)}
+    with transaction.atomic():
+        operation = _enter(
+            State.RETRYING,
+            held.pk,
+            [("retry.scheduled", data)],
+            Q(fence=held.fence),
+            **_REVOKED,
+            run_at=Now() + delay,
+            failures=F("failures") + 1,
+        )
+        if operation is not None:
+            _close_attempt(held, outcome, failure)
+    return operation
+
+
+def end_badly(held: Operation, failure: Failure, *, outcome: str = "failed") -> Operation | None:
+    """Retry or fail, as the failure and the attempts that are left decide. A request to stop comes first."""
+    if (stopped := stop(held)) is not None:
+        return stopped
+    failures = Operation.objects.filter(pk=held.pk).values_list("failures", flat=True).first() or 0
+    if failure.is_retryable and failures + 1 < held.max_attempts:
+        settings = conf()
+        delay = failure.after
+        if delay is None:
+            delay = retries.backoff(failures, base=settings.retry_base_seconds, cap=settings.retry_cap_seconds)
+        ended = retry(held, failure, delay, outcome=outcome)
+    else:
+        ended = fail(held, failure, outcome=outcome)
+    return ended or stop(held)
+
+
+def stop(held: Operation) -> Operation | None:
+    """Finish a cancel or a pause that was asked for; None where nobody asked."""
+    with transaction.atomic():
+        operation = _enter(
+            State.CANCELLED,
+            held.pk,
+            [("cancelled", {})],
+            Q(fence=held.fence, state=State.CANCELLING),
+            **{**_ended(), **_REVOKED},
+        ) or _enter(
+            State.PAUSED,
+            held.pk,
+            [("paused", {})],
+            Q(fence=held.fence, state=State.PAUSING),
+            **_REVOKED,
+            stop_requested_at=None,
+        )
+        if operation is not None:
+            _close_attempt(held, operation.state)
+    return operation
+
+
+def release(held: Operation) -> Operation | None:
+    """Give the operation back unharmed, as at a deploy: its failures are not counted up."""
+    with transaction.atomic():
+        operation = _enter(
+            State.QUEUED,
+            held.pk,
+            [("interrupted", {"reason": "its worker shut down"})],
+            Q(fence=held.fence, state=State.RUNNING),
+            **_REVOKED,
+            run_at=Now(),
+            woken_at=None,
+        )
+        if operation is not None:
+            _close_attempt(held, "interrupted")
+    return operation
+
+
+# What people ask for
+
+
+def cancel(operation_id: UUID, by: str) -> Operation:
+    """Cancel now what no worker holds; ask the worker of what one holds. Asking again is harmless."""
+    asked: Entry = ("cancel.requested", {"by": by})
+    operation = _enter(
+        State.CANCELLED,
+        operation_id,
+        [asked, ("cancelled", {})],
+        Q(state__in=PARKED),
+        **{**_ended(), **_REVOKED},
+    ) or _enter(State.CANCELLING, operation_id, [asked], Q(state__in=HELD), stop_requested_at=Now())
+    return operation or _already(operation_id, {State.CANCELLING, State.CANCELLED}, "cancelled")
+
+
+def pause(operation_id: UUID, by: str) -> Operation:
+    operation = _enter(
+        State.PAUSED, operation_id, [("paused", {"by": by})], Q(state__in=[State.QUEUED, State.RETRYING]), **_REVOKED
+    ) or _enter(
+        State.PAUSING, operation_id, [("step", {"message": "A pause was asked for.", "by": by})], stop_requested_at=Now()
+    )
+    return operation or _already(operation_id, {State.PAUSING, State.PAUSED}, "paused")
+
+
+def resume(operation_id: UUID, by: str) -> Operation:
+    operation = _enter(
+        State.QUEUED, operation_id, [("resumed", {"by": by})], Q(state=State.PAUSED), run_at=Now(), woken_at=None
+    )
+    return operation or _already(operation_id, {State.QUEUED, State.RUNNING}, "resumed")
+
+
+def retry_by_hand(operation_id: UUID, by: str, *, from_start: bool) -> Operation:
+    """A new attempt of what failed or was cancelled, from its checkpoint or from the start."""
+    fresh: dict[str, Any] = {"checkpoint": None, "checkpoints": 0, "progress": {}, "rejected": 0} if from_start else {}
+    data = {"by": by, "from": "start" if from_start else "checkpoint"}
+    with transaction.atomic():
+        operation = _enter(
+            State.QUEUED,
+            operation_id,
+            [("retry.scheduled", data)],
+            Q(state__in=[State.FAILED, State.CANCELLED]),
+            run_at=Now(),
+            woken_at=None,
+            failures=0,
+            result=None,
+            error=None,
+            finished_at=None,
+            expires_at=None,
+            fence=F("fence") + 1,
+            **fresh,
+        )
+        if operation is not None and from_start:
+            Reject.objects.filter(operation_id=operation_id).delete()
+    return operation or _already(operation_id, {State.QUEUED}, "retried")
+
+
+def _already(operation_id: UUID, harmless: set[State], verb: str) -> Operation:
+    operation = Operation.objects.get(pk=operation_id)
+    if operation.state in harmless:
+        return operation
+    raise NotAllowedNow(f"The operation is {operation.state}, so it cannot be {verb}.")
+
+
+# What the reconciler does
+
+
+def rescue(operation: Operation, failure: Failure) -> Operation | None:
+    """Take an operation back from a worker that is gone: it goes on elsewhere from its checkpoint."""
+    return end_badly(operation, failure, outcome="lost")
+
+
+def requeue(operation_id: UUID) -> Operation | None:
+    """Queue an operation whose back-off is over."""
+    return _enter(
+        State.QUEUED,
+        operation_id,
+        [("step", {"message": "The back-off is over."})],
+        Q(state=State.RETRYING, run_at__lte=Now()),
+        woken_at=None,
+    )

@@ -1,0 +1,9 @@
+"""The durable record. Every other part of `lro` may die at any instant; these rows are complete at each of them."""
+
+from .artifact import Artifact
+from .attempt import Attempt
+from .event import Event
+from .operation import Operation
+from .reject import Reject
+
+__all__ = ["Artifact", "Attempt", "Event", "Operation", "Reject"]

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import os
+import time
+from typing import Any, ClassVar
+from uuid import UUID
+
+from django.conf import settings
+from django.db import models
+from django.db.models.functions import Now
+
+from ..states import HELD, TERMINAL, State
+from .querysets import OperationQuerySet
+
+
+def uuid7() -> UUID:
+    """A UUID whose order is its time of creation (RFC 9562, section 5.7)."""
+    value = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10))
+    value = value & ~(0xF << 76) | 0x7 << 76
+    return UUID(int=value & ~(0x3 << 62) | 0x2 << 62)
+
+
+class Operation(models.Model):
+    """One requested piece of long work. Its row is the queue: a message only says "look at this row".
+
+    `state` is written by `lro.lifecycle.transitions` alone. `fence` rises with every claim and every revocation;
+    a worker's write carries the fence that it claimed with, so a worker that lost its lease changes nothing.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    name = models.CharField(max_length=100)
+    state = models.CharField(max_length=12, choices=[(state.value, state.value) for state in State], default=State.QUEUED)
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="operations"
+    )
+    parent = models.ForeignKey("self", null=True, blank=True, on_delete=models.CASCADE, related_name="children")
+    root_id = models.UUIDField()
+
+    input = models.JSONField(default=dict)
+    result = models.JSONField(null=True, blank=True)
+    error = models.JSONField(null=True, blank=True)
+    tags = models.JSONField(default=list, blank=True)
+    progress = models.JSONField(default=dict, blank=True)
+    rejected = models.PositiveBigIntegerField(default=0)
+    last_sequence = models.PositiveBigIntegerField(default=0)
+
+    queue = models.CharField(max_length=50, default="default")
+    run_at = models.DateTimeField(db_default=Now())
+    woken_at = models.DateTimeField(null=True, blank=True)
+    attempt = models.PositiveIntegerField(default=0)
+    max_attempts = models.PositiveIntegerField(default=4)
+    #: Attempts that ended badly since the last checkpoint; progress makes it zero again.
+    failures = models.PositiveIntegerField(default=0)
+    fence = models.PositiveBigIntegerField(default=0)
+    worker = models.CharField(max_length=200, blank=True, default="")
+    lease_expires_at = models.DateTimeField(null=True, blank=True)
+    checkpoint = models.JSONField(null=True, blank=True)
+    checkpoints = models.PositiveBigIntegerField(default=0)
+
+    idempotency_key = models.CharField(max_length=255, null=True, blank=True)
+    input_digest = models.CharField(max_length=64, blank=True, default="")
+
+    created_at = models.DateTimeField(db_default=Now())
+    updated_at = models.DateTimeField(db_default=Now())
+    started_at = models.DateTimeField(null=True, blank=True)
+    stop_requested_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    expires_at = models.DateTimeField(null=True, blank=True)
+
+    objects: ClassVar[Any] = OperationQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["owner", "name", "idempotency_key"], name="lro_one_per_idempotency_key"),
+        ]
+        indexes = [
+            models.Index(fields=["owner", "-id"], name="lro_by_owner"),
+            models.Index(fields=["state", "run_at"], name="lro_by_state"),
+            models.Index(fields=["updated_at"], name="lro_by_update"),
+            models.Index(fields=["root_id"], name="lro_by_root"),
+        ]
+        permissions = [
+            ("start_operation", "Can start operations"),
+            ("cancel_operation", "Can cancel operations of others"),
+            ("pause_operation", "Can pause and resume operations of others"),
+            ("retry_operation", "Can retry operations of others"),
+            ("view_all_operations", "Can see the operations of others"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.id}"
+
+    @property
+    def is_terminal(self) -> bool:
+        return self.state in TERMINAL
+
+    @property
+    def is_held(self) -> bool:
+        return self.state in HELD

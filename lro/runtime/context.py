@@ -1,0 +1,190 @@
+"""What `run` is handed: the verbs by which an operation reports, saves and stops."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator, Sized
+from pathlib import Path
+from typing import Any, TypeVar
+
+from django.core.files import File
+from django.core.files.storage import default_storage
+from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db.models import F
+
+from ..conf import conf
+from ..events import journal
+from ..events.progress import Meter
+from ..exceptions import Interrupted, LeaseLost
+from ..lifecycle.leases import held_by
+from ..models import Artifact, Operation, Reject
+from ..storable import storable
+from .heartbeat import Heartbeat
+
+logger = logging.getLogger(__name__)
+Item = TypeVar("Item")
+
+
+class OperationContext:
+    """The verbs of one attempt. Every write is fenced: after the lease is lost it raises `LeaseLost` and writes nothing."""
+
+    def __init__(self, held: Operation, meter: Meter, heartbeat: Heartbeat) -> None:
+        self._held, self._meter, self._heartbeat = held, meter, heartbeat
+        self._rejects: list[Reject] = []
+        self.id = held.pk
+        self.attempt = held.attempt
+        self.owner_id = held.owner_id
+        #: What the last checkpoint saved, or None at the very start.
+        self.cursor: Any = held.checkpoint
+        self.rejected: int = held.rejected
+
+    # Progress and control
+
+    def track(self, items: Iterable[Item], *, unit: str = "items", total: int | None = None) -> Iterator[Item]:
+        """Iterate with progress, and stop where a cancel, a pause or a lost lease asks for it."""
+        meter, heartbeat = self._meter, self._heartbeat
+        meter.unit = unit
+        meter.total = len(items) if total is None and isinstance(items, Sized) else total
+        for item in items:
+            if heartbeat.must_stop:
+                self.check()
+            yield item
+            meter.current += 1  # after the body: an item whose body raised is not counted
+
+    def progress(
+        self,
+        current: int | None = None,
+        total: int | None = None,
+        *,
+        unit: str | None = None,
+        message: str | None = None,
+        fraction: float | None = None,
+    ) -> None:
+        """Say where the work stands; cheap, and written at most a few times a second.
+
+        `fraction` (0 to 1) gives the percentage where the total is unknown in units, as rows of a file are.
+        """
+        self.check()
+        meter = self._meter
+        given = {"current": current, "total": total, "unit": unit, "message": message, "fraction": fraction}
+        for name, value in given.items():
+            if value is not None:
+                setattr(meter, name, value)
+
+    def step(self, name: str) -> None:
+        """Begin a named step of the work."""
+        self._meter.step = name
+        self._append("step", {"step": name})
+
+    def check(self) -> None:
+        """Raise `Interrupted` where the operation should stop, `LeaseLost` where it is no longer ours."""
+        if self._heartbeat.state is None:
+            raise LeaseLost
+        if self._heartbeat.must_stop:
+            raise Interrupted
+
+    # Facts
+
+    def log(self, message: str, *, level: str = "info", **data: Any) -> None:
+        """A line for the people who watch; durable, in order."""
+        self._append("log", {"message": message, "level": level, **data})
+
+    def event(self, kind: str, data: dict[str, Any]) -> None:
+        """A fact of the module's own, named `module.something`."""
+        self._append(kind, data)
+
+    def reject(
+        self,
+        position: int,
+        code: str,
+        message: str,
+        *,
+        column: str = "",
+        raw: str = "",
+        offset: int | None = None,
+    ) -> None:
+        """Set one input item aside: `position` is its line or index. It is written with the next checkpoint."""
+        self._rejects.append(
+            Reject(
+                operation_id=self.id,
+                position=position,
+                offset=offset,
+                column=column[:255],
+                code=code,
+                message=message.replace("\0", "�"),
+                raw=raw[:1024].replace("\0", "�"),
+            )
+        )
+        self.rejected += 1
+
+    def checkpoint(self, cursor: Any, *, save: Callable[[], object] | None = None) -> None:
+        """Make everything up to here durable in one transaction: the cursor, the rejects, and what `save` writes.
+
+        After a crash the next attempt finds `cursor` in `op.cursor`, so each item takes effect exactly once. `save`
+        may be called again after a deadlock or a lost connection; it must write to the database only.
+        """
+        cursor = storable(cursor, what="checkpoint", max_bytes=conf().input_max_bytes)
+        number = self._held.checkpoints + 1
+        self._persevere(lambda: self._commit(cursor, number, save))
+        self._held.checkpoints = number
+        self.cursor = cursor
+        self._rejects = []
+        self.check()
+
+    def artifact(self, path: Path, name: str, *, content_type: str = "application/octet-stream") -> Artifact:
+        """Keep the file at `path` as a download of this operation; a second one of the same name replaces the first."""
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            file.seek(0)
+            stored = default_storage.save(f"artifacts/{self.id}/{name}", File(file))
+        values = {"file": stored, "size": path.stat().st_size, "sha256": digest, "content_type": content_type}
+
+        def keep() -> Artifact:
+            with transaction.atomic():
+                self._write("artifact", {"name": name, "size": values["size"], "sha256": digest})
+                return Artifact.objects.update_or_create(operation_id=self.id, name=name, defaults=values)[0]
+
+        return self._persevere(keep)
+
+    # The fenced writes
+
+    def _append(self, kind: str, data: dict[str, Any]) -> None:
+        self.check()
+        self._persevere(lambda: self._write(kind, data))
+
+    def _write(self, kind: str, data: dict[str, Any], **changes: Any) -> None:
+        if journal.append(self.id, [(kind, data)], where=held_by(self._held.fence), **changes) is None:
+            raise LeaseLost
+
+    def _commit(self, cursor: Any, number: int, save: Callable[[], object] | None) -> None:
+        with transaction.atomic():
+            rows = Operation.objects.filter(held_by(self._held.fence), pk=self.id)
+            changes = {"checkpoint": cursor, "checkpoints": number, "failures": 0}
+            if not rows.filter(checkpoints=number - 1).update(**changes, rejected=F("rejected") + len(self._rejects)):
+                if rows.filter(checkpoints=number).exists():
+                    return  # the connection broke in COMMIT, and the commit had gone through
+                raise LeaseLost
+            Reject.objects.bulk_create(self._rejects, batch_size=1000)
+            if save is not None:
+                save()
+            self._tell_rejects()
+
+    def _tell_rejects(self) -> None:
+        if self._rejects:
+            sample = [{"position": r.position, "code": r.code, "message": r.message[:500]} for r in self._rejects[:5]]
+            self._write("reject", {"count": len(self._rejects), "total": self.rejected, "sample": sample})
+
+    def _persevere(self, write: Callable[[], Item]) -> Item:
+        """Repeat `write` while the database is away, as long as the lease may still be ours: no attempt is spent."""
+        deadline = time.monotonic() + conf().self_fence_seconds
+        while True:
+            try:
+                return write()
+            except (OperationalError, InterfaceError) as error:
+                if connection.in_atomic_block or time.monotonic() > deadline or self._heartbeat.state is None:
+                    raise
+                logger.warning("operation %s: a write failed and is tried again: %s", self.id, error)
+                connection.close()
+                time.sleep(0.2)

@@ -1,0 +1,83 @@
+"""Is all there that operations need? Asked by `lro doctor` and by `/health/ready`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from asgiref.sync import async_to_sync
+from celery import current_app
+from channels.layers import get_channel_layer
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+from django.db.models.functions import Now
+
+from ..conf import conf
+from ..models import Operation
+from ..states import State
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    name: str
+    problem: str = ""
+    remedy: str = ""
+
+    @property
+    def is_good(self) -> bool:
+        return not self.problem
+
+
+def examine() -> list[Finding]:
+    return [_ask(check) for check in (database, migrations, broker, channel_layer, waiting)]
+
+
+def database() -> Finding:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+    return Finding("database")
+
+
+def migrations() -> Finding:
+    executor = MigrationExecutor(connection)
+    plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    if plan:
+        return Finding("migrations", f"{len(plan)} are not applied", "Run manage.py migrate.")
+    return Finding("migrations")
+
+
+def broker() -> Finding:
+    with current_app.connection_for_write() as link:
+        link.ensure_connection(max_retries=1, timeout=2)
+    return Finding("broker")
+
+
+def channel_layer() -> Finding:
+    layer = get_channel_layer()
+    if layer is None:
+        return Finding("channel_layer", "none is configured", "Set CHANNEL_LAYERS.")
+
+    async def send() -> None:
+        await asyncio.wait_for(layer.group_send("lro", {"type": "lro.hints", "hints": []}), timeout=2)
+
+    async_to_sync(send)()
+    return Finding("channel_layer")
+
+
+def waiting() -> Finding:
+    """A queue that does not move tells that no worker lives."""
+    old = conf().rewake_seconds * 2
+    rows = Operation.objects.filter(state=State.QUEUED, run_at__lt=Now()).annotate(now=Now()).order_by("run_at")
+    first = rows.first()
+    if first is not None and (seconds := (first.now - first.run_at).total_seconds()) > old:
+        remedy = "Start a worker: celery -A config worker, or make run."
+        return Finding("workers", f"an operation has waited {seconds:.0f} s for one", remedy)
+    return Finding("workers")
+
+
+def _ask(check: Callable[[], Finding]) -> Finding:
+    try:
+        return check()
+    except Exception as error:
+        return Finding(check.__name__, f"{type(error).__name__}: {error}", "See its settings, and that its server runs.")

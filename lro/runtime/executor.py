@@ -1,0 +1,94 @@
+"""One attempt of one operation, as a line of named steps."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+from django.db import InterfaceError, OperationalError, close_old_connections, connection
+
+from ..conf import conf
+from ..events.progress import Meter
+from ..exceptions import Interrupted, LeaseLost
+from ..lifecycle import leases, retries, transitions
+from ..models import Operation
+from ..storable import storable
+from . import registry
+from .context import OperationContext
+from .heartbeat import Heartbeat
+
+logger = logging.getLogger(__name__)
+
+
+def execute(operation_id: UUID) -> None:
+    """Claim, run, settle. Quiet where another worker has the operation, or takes it over on the way."""
+    close_old_connections()
+    held = claim(operation_id)
+    if held is None:
+        return
+    attempt = Execution(held)
+    attempt.start_heartbeat()
+    try:
+        outcome = attempt.run()
+    finally:
+        attempt.stop_heartbeat()
+    attempt.settle(outcome)
+
+
+def claim(operation_id: UUID) -> Operation | None:
+    return transitions.claim(operation_id, leases.worker_name(os.getppid(), os.getpid()))
+
+
+class Execution:
+    """The attempt under way: the claimed row, its meter, its heartbeat, its context."""
+
+    def __init__(self, held: Operation) -> None:
+        self.held = held
+        self.meter = Meter(held.progress)
+        self.heartbeat = Heartbeat(held, self.meter)
+        self.context = OperationContext(held, self.meter, self.heartbeat)
+
+    def start_heartbeat(self) -> None:
+        self.heartbeat.start()
+
+    def stop_heartbeat(self) -> None:
+        self.heartbeat.stop()
+
+    def run(self) -> Callable[[], object]:
+        """Run the author's code; the answer is the one write that ends the attempt."""
+        try:
+            task = registry.find(self.held.name)()
+            result = task.run(self.context, **self.held.input)
+            result = storable(result, what="result", max_bytes=conf().result_max_bytes)
+            return lambda: self._succeed(result)
+        except LeaseLost:
+            return lambda: logger.info("operation %s: the lease was lost, another worker goes on", self.held.pk)
+        except Interrupted:
+            return lambda: transitions.stop(self.held) or transitions.release(self.held)
+        except Exception as error:  # an error of the author's code becomes a row
+            failure = retries.classify(error)
+            logger.warning("operation %s: attempt %d ended: %s", self.held.pk, self.held.attempt, failure.message)
+            return lambda: transitions.end_badly(self.held, failure)
+
+    def settle(self, outcome: Callable[[], object]) -> None:
+        """Write the outcome, again while the database is away and the lease may be ours; else the reconciler ends it."""
+        deadline = time.monotonic() + conf().self_fence_seconds
+        while True:
+            try:
+                outcome()
+                return
+            except (OperationalError, InterfaceError) as error:
+                connection.close()
+                if time.monotonic() > deadline:
+                    raise
+                logger.warning("operation %s: its outcome is written again: %s", self.held.pk, error)
+                time.sleep(0.2)
+
+    def _succeed(self, result: Any) -> object:
+        snapshot = self.meter.snapshot()
+        progress = snapshot | {"percent": 100.0, "eta_seconds": 0.0}
+        return transitions.succeed(self.held, result, [("progress", progress)], progress=progress)

@@ -1,0 +1,58 @@
+"""The proof of life of one attempt: a thread that renews the lease, writes the progress, and hears what was asked for."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+
+from django.db import DatabaseError, InterfaceError, close_old_connections, connection
+
+from ..conf import conf
+from ..events.progress import Meter
+from ..lifecycle import leases
+from ..models import Operation
+from ..states import State
+
+logger = logging.getLogger(__name__)
+
+
+class Heartbeat(threading.Thread):
+    """Beats until it is stopped. `state` is what the database last said; None means that the lease is lost."""
+
+    def __init__(self, held: Operation, meter: Meter) -> None:
+        super().__init__(name=f"lro-heartbeat-{held.pk}", daemon=True)
+        self.state: State | None = State.RUNNING
+        self._held, self._meter = held, meter
+        self._stopping = threading.Event()
+        self._last_beat = time.monotonic()
+
+    @property
+    def must_stop(self) -> bool:
+        return self.state is not State.RUNNING
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self.join()
+
+    def run(self) -> None:
+        settings = conf()
+        try:
+            while self.state is not None and not self._stopping.wait(settings.progress_seconds):
+                silence = time.monotonic() - self._last_beat
+                if self._meter.is_dirty or silence >= settings.heartbeat_seconds:
+                    self._beat()
+                if time.monotonic() - self._last_beat > settings.self_fence_seconds:
+                    self.state = None
+        finally:
+            connection.close()
+
+    def _beat(self) -> None:
+        progress = self._meter.snapshot() if self._meter.is_dirty else None
+        try:
+            close_old_connections()
+            self.state = leases.renew(self._held.pk, self._held.fence, progress)
+            self._last_beat = time.monotonic()
+        except (DatabaseError, InterfaceError) as error:  # tried again at the next beat, until the self-fence
+            logger.warning("operation %s: a heartbeat failed: %s", self._held.pk, error)
+            connection.close()

@@ -1,0 +1,52 @@
+"""The base class of all operations: its empty hooks are its documentation."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from rest_framework.serializers import Serializer
+
+from ..conf import conf
+from .context import OperationContext
+
+
+class OperationTask:
+    """One kind of long-running work. Register a subclass and write `run`.
+
+    One instance lives for one attempt. `run` may be called again with the same input after a crash: read
+    `op.cursor`, the value that the last `op.checkpoint` saved, and go on from there.
+    """
+
+    name: ClassVar[str] = ""
+    #: A DRF serializer of the request; without one, any JSON object is accepted.
+    input_serializer: ClassVar[type[Serializer[Any]] | None] = None
+    #: Bad endings in a row, without a checkpoint between them, until the operation fails for good.
+    max_attempts: ClassVar[int | None] = None
+    queue: ClassVar[str] = "default"
+    #: A permission that the caller must have, as `app.codename`; None admits every authenticated user.
+    permission: ClassVar[str | None] = None
+
+    @classmethod
+    def prepare(cls, data: dict[str, Any], owner: Any) -> dict[str, Any]:
+        """In the request, before the operation exists: turn valid data into the JSON input of `run`.
+
+        Resolve references for `owner` here, and raise DRF's `ValidationError` for what cannot be accepted.
+        """
+        return data
+
+    @classmethod
+    def discard(cls, prepared: dict[str, Any]) -> None:
+        """Undo `prepare`, where the operation was not created after all."""
+
+    @classmethod
+    def identity(cls, prepared: dict[str, Any]) -> Any:
+        """What makes two requests the same for an idempotency key; by default the whole input."""
+        return prepared
+
+    def run(self, op: OperationContext, **data: Any) -> Any:
+        """Do the work and return its result as JSON data."""
+        raise NotImplementedError(f"{type(self).__name__} must define run(self, op, …)")
+
+    @classmethod
+    def attempts(cls) -> int:
+        return cls.max_attempts or conf().max_attempts

@@ -1,0 +1,93 @@
+"""Accept and record: from a request's data to a durable operation."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from rest_framework.exceptions import PermissionDenied, ValidationError
+
+from ..conf import conf
+from ..exceptions import IdempotencyMismatch, InvalidValue
+from ..lifecycle import transitions
+from ..models import Operation
+from ..models.operation import uuid7
+from ..storable import storable
+from . import queueing, registry
+from .operations import OperationTask
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    operation: Operation
+    is_replayed: bool = False
+
+
+def validate(name: str, data: Any, owner: Any) -> tuple[type[OperationTask], dict[str, Any]]:
+    """All cheap checks. Raises UnknownOperation, PermissionDenied, ValidationError; creates nothing."""
+    cls = registry.find(name)
+    if cls.permission and not owner.has_perm(cls.permission):
+        raise PermissionDenied(f"'{name}' needs the permission {cls.permission}.")
+    if cls.input_serializer is None:
+        if not isinstance(data, dict):
+            raise ValidationError("The input must be a JSON object.")
+        return cls, dict(data)
+    serializer = cls.input_serializer(data=data, context={"owner": owner})
+    serializer.is_valid(raise_exception=True)
+    return cls, dict(serializer.validated_data)
+
+
+def submit(name: str, data: Any, owner: Any, *, idempotency_key: str | None = None) -> Submission:
+    """Record a new operation and wake a worker, or find the one that this idempotency key already made."""
+    cls, valid = validate(name, data, owner)
+    prepared = cls.prepare(valid, owner)
+    try:
+        submission = _record(cls, prepared, owner, idempotency_key)
+    except BaseException:
+        cls.discard(prepared)
+        raise
+    if submission.is_replayed:
+        cls.discard(prepared)
+    else:
+        transaction.on_commit(lambda: queueing.wake(submission.operation))
+    return submission
+
+
+def _record(cls: type[OperationTask], prepared: dict[str, Any], owner: Any, key: str | None) -> Submission:
+    try:
+        stored = storable(prepared, what="input", max_bytes=conf().input_max_bytes)
+    except InvalidValue as error:
+        raise ValidationError(error.message) from error
+    identity = json.dumps(cls.identity(stored), sort_keys=True).encode()
+    identifier = uuid7()
+    operation = Operation(
+        id=identifier,
+        root_id=identifier,
+        name=cls.name,
+        owner=owner if getattr(owner, "pk", None) else None,
+        input=stored,
+        queue=cls.queue,
+        max_attempts=cls.attempts(),
+        idempotency_key=key or None,
+        input_digest=hashlib.sha256(identity).hexdigest(),
+    )
+    try:
+        transitions.submit(operation, {"name": cls.name})
+    except IntegrityError:
+        return _earlier(operation)
+    operation.refresh_from_db()
+    return Submission(operation)
+
+
+def _earlier(operation: Operation) -> Submission:
+    earlier = Operation.objects.filter(
+        owner=operation.owner, name=operation.name, idempotency_key=operation.idempotency_key
+    ).first()
+    if earlier is None or operation.idempotency_key is None:
+        raise
+    if earlier.input_digest != operation.input_digest:
+        raise IdempotencyMismatch
+    return Submission(earlier, is_replayed=True)

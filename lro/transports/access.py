@@ -1,0 +1,34 @@
+"""Who may see and do what, asked by every transport in the same way."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.http import Http404
+
+from ..models import Operation
+from ..runtime import control
+
+_PERMISSION = {"cancel": "cancel", "pause": "pause", "resume": "pause", "retry": "retry"}
+
+
+def visible_operation(user: Any, operation_id: UUID | str) -> Operation:
+    """The operation, or `Http404`: what is not this user's does not exist for them."""
+    try:
+        identifier = operation_id if isinstance(operation_id, UUID) else UUID(str(operation_id))
+    except ValueError:
+        raise Http404 from None
+    found = Operation.objects.visible_to(user).select_related("owner").filter(pk=identifier).first()
+    if found is None:
+        raise Http404("There is no such operation.")
+    return found
+
+
+def act(user: Any, verb: str, operation_id: UUID | str, **options: Any) -> Operation:
+    """Do `verb` for `user`. Raises `Http404` and `NotAllowedNow`."""
+    operation = visible_operation(user, operation_id)
+    if operation.owner_id != user.pk and not user.has_perm(f"lro.{_PERMISSION[verb]}_operation"):
+        raise Http404("There is no such operation.")
+    control.act(verb, operation.pk, user.get_username(), **options)
+    return visible_operation(user, operation.pk)

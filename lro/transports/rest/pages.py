@@ -1,0 +1,125 @@
+"""Lists, a page at a time, by key: the tenth page costs what the first one does."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Count, Q
+from django.utils.dateparse import parse_datetime
+from rest_framework.request import Request
+
+from ...exceptions import Problem
+from ...models import Operation
+from ...states import TERMINAL, State
+from .. import payloads
+
+_PAGE = 50
+_MAX_PAGE = 500
+_TABS = {
+    "running": Q(state__in=set(State) - TERMINAL),
+    "failed": Q(state__in=[State.FAILED, State.EXPIRED]),
+    "done": Q(state__in=[State.SUCCEEDED, State.CANCELLED]),
+}
+
+
+def operations(request: Request) -> dict[str, Any]:
+    """Newest first. `next` is opaque; `counts` are those of all pages, by tab."""
+    visible = Operation.objects.visible_to(request.user).filter(_filters(request))
+    rows = visible.select_related("owner").order_by("-pk")
+    if states := _states(request):
+        rows = rows.filter(state__in=states)
+    if cursor := request.query_params.get("cursor"):
+        rows = rows.filter(pk__lt=_uuid("cursor", cursor))
+    size = _integer(request, "limit", _PAGE, at_most=_MAX_PAGE)
+    found = list(rows[: size + 1])
+    following = _link(request, cursor=str(found[size - 1].pk)) if len(found) > size else None
+    return {
+        "results": [payloads.operation(row) for row in found[:size]],
+        "next": following,
+        "counts": visible.aggregate(all=Count("pk"), **{tab: Count("pk", filter=q) for tab, q in _TABS.items()}),
+    }
+
+
+def events(request: Request, operation: Operation) -> dict[str, Any]:
+    after = _integer(request, "after", 0)
+    size = _integer(request, "limit", _MAX_PAGE, at_most=_MAX_PAGE)
+    found = list(operation.events.filter(sequence__gt=after)[: size + 1])
+    more = found[size - 1].sequence if len(found) > size else None
+    return {"results": [payloads.event(event) for event in found[:size]], "next_after": more}
+
+
+def rejects(request: Request, operation: Operation) -> dict[str, Any]:
+    rows = operation.rejects.order_by("position")
+    if "cursor" in request.query_params:
+        rows = rows.filter(position__gt=_integer(request, "cursor", 0))
+    size = _integer(request, "limit", 100, at_most=_MAX_PAGE)
+    found = list(rows[: size + 1])
+    following = _link(request, cursor=str(found[size - 1].position)) if len(found) > size else None
+    return {"results": [payloads.reject(row) for row in found[:size]], "next": following}
+
+
+def _filters(request: Request) -> Q:
+    given, wanted = request.query_params, Q()
+    exact = {"name": "name", "tag": "tags__contains"}
+    for parameter, lookup in exact.items():
+        if value := given.get(parameter):
+            wanted &= Q(**{lookup: value})
+    if module := given.get("module"):
+        wanted &= Q(name__startswith=f"{module}.")
+    for parameter, lookup in {"parent": "parent_id", "root": "root_id"}.items():
+        if value := given.get(parameter):
+            wanted &= Q(**{lookup: _uuid(parameter, value)})
+    for parameter, lookup in {"created_after": "created_at__gt", "created_before": "created_at__lt"}.items():
+        if value := given.get(parameter):
+            wanted &= Q(**{lookup: _time(parameter, value)})
+    if text := given.get("search"):
+        wanted &= Q(name__icontains=text) | Q(id__icontains=text) | Q(input__icontains=text)
+    if owner := given.get("owner"):
+        wanted &= Q(owner__username=owner)
+    return wanted
+
+
+def _states(request: Request) -> list[str]:
+    states = [state for state in request.query_params.get("state", "").split(",") if state]
+    if unknown := set(states) - {state.value for state in State}:
+        raise _invalid("state", f"There is no state '{sorted(unknown)[0]}'; the states are {', '.join(State)}.")
+    return states
+
+
+def _link(request: Request, **changes: str) -> str:
+    query = request.query_params.copy()
+    for name, value in changes.items():
+        query[name] = value
+    return f"{request.path}?{query.urlencode()}"
+
+
+def _integer(request: Request, name: str, default: int, *, at_most: int | None = None) -> int:
+    text = request.query_params.get(name)
+    if text is None:
+        return default
+    if not text.isdecimal() or len(text) > 18:
+        raise _invalid(name, f"'{name}' is a whole number, not '{text[:40]}'.")
+    return min(int(text), at_most) if at_most else int(text)
+
+
+def _uuid(name: str, text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise _invalid(name, f"'{name}' is not an id.") from None
+
+
+def _time(name: str, text: str) -> datetime:
+    try:
+        value = parse_datetime(text)
+    except ValueError:
+        value = None
+    if value is None or value.tzinfo is None:
+        raise _invalid(name, f"'{name}' is a time as 2026-01-31T12:00:00Z.")
+    return value
+
+
+def _invalid(name: str, message: str) -> Problem:
+    return Problem(400, "invalid", message, [{"parameter": name, "message": message}])

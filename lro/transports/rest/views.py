@@ -1,0 +1,129 @@
+"""One view per resource and per verb: nothing here but HTTP."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.http import FileResponse, HttpResponseBase
+from rest_framework.parsers import FormParser, MultiPartParser
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from ...exceptions import Problem
+from ...models import Operation
+from ...runtime import submission
+from .. import access, payloads
+from . import pages, rejects
+from .parsers import BoundedJSONParser
+
+_POLL_SECONDS = "1"
+
+
+class StartView(APIView):
+    """`POST /{module}/{operation}`: all cheap checks, then an operation, at once."""
+
+    parser_classes = [BoundedJSONParser, MultiPartParser, FormParser]
+
+    def post(self, request: Request, module: str, operation: str) -> Response:
+        name, data = f"{module}.{operation}", _input(request)
+        if request.query_params.get("validate_only") == "true":
+            submission.validate(name, data, request.user)
+            return Response({"valid": True})
+        key = request.headers.get("Idempotency-Key", "").strip('" ')
+        if len(key) > 255:
+            raise Problem(400, "invalid_idempotency_key", "An Idempotency-Key has at most 255 characters.")
+        made = submission.submit(name, data, request.user, idempotency_key=key)
+        return _started(request, made)
+
+
+def _input(request: Request) -> Any:
+    return request.data.dict() if hasattr(request.data, "dict") else request.data
+
+
+def _started(request: Request, made: submission.Submission) -> Response:
+    body = payloads.operation(made.operation)
+    location = request.build_absolute_uri(body["links"]["self"])
+    headers = {
+        "Location": location,
+        "Operation-Location": location,
+        "Operation-Id": body["id"],
+        "Retry-After": _POLL_SECONDS,
+    }
+    if made.is_replayed:
+        headers["Idempotency-Replayed"] = "true"
+    preferences = [part.strip() for part in request.headers.get("Prefer", "").split(",")]
+    if "respond-async" in preferences:
+        return Response(body, status=202, headers=headers | {"Preference-Applied": "respond-async"})
+    return Response(body, headers=headers)
+
+
+class OperationListView(APIView):
+    def get(self, request: Request) -> Response:
+        return Response(pages.operations(request))
+
+
+class OperationView(APIView):
+    def get(self, request: Request, pk: UUID) -> Response:
+        row = access.visible_operation(request.user, pk)
+        tag = f'"{row.pk}:{row.last_sequence}"'
+        headers = {"ETag": tag} | ({} if row.is_terminal else {"Retry-After": _POLL_SECONDS})
+        if request.headers.get("If-None-Match") == tag:
+            return Response(status=304, headers=headers)
+        return Response(payloads.operation(row), headers=headers)
+
+    def delete(self, request: Request, pk: UUID) -> Response:
+        row = access.visible_operation(request.user, pk)
+        if not row.is_terminal:
+            raise Problem(409, "not_allowed_now", f"The operation is {row.state}; cancel it before you delete it.")
+        for artifact in row.artifacts.all():
+            artifact.file.delete(save=False)
+        row.delete()
+        return Response(status=204)
+
+
+class EventListView(APIView):
+    def get(self, request: Request, pk: UUID) -> Response:
+        return Response(pages.events(request, access.visible_operation(request.user, pk)))
+
+
+class RejectListView(APIView):
+    def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:
+        return super().perform_content_negotiation(request, force=True)  # `format` is this view's own parameter
+
+    def get(self, request: Request, pk: UUID) -> HttpResponseBase:
+        row = access.visible_operation(request.user, pk)
+        if request.query_params.get("format") == "csv":
+            return rejects.as_csv(row)
+        return Response(pages.rejects(request, row))
+
+
+class ArtifactListView(APIView):
+    def get(self, request: Request, pk: UUID) -> Response:
+        row = access.visible_operation(request.user, pk)
+        return Response({"results": [payloads.artifact(artifact) for artifact in row.artifacts.all()], "next": None})
+
+
+class ArtifactView(APIView):
+    def get(self, request: Request, pk: UUID, artifact: UUID) -> HttpResponseBase:
+        row = access.visible_operation(request.user, pk)
+        found = row.artifacts.filter(pk=artifact).first()
+        if found is None:
+            raise Problem(404, "not_found", "There is no such artifact.")
+        return FileResponse(found.file.open("rb"), as_attachment=True, filename=found.name)
+
+
+class VerbView(APIView):
+    """`POST /operations/{id}/{cancel,pause,resume,retry}`: the verb is given by the route."""
+
+    verb = ""
+
+    def post(self, request: Request, pk: UUID) -> Response:
+        options: dict[str, Any] = {}
+        if self.verb == "retry":
+            options["source"] = request.data.get("from", "checkpoint") if isinstance(request.data, dict) else "checkpoint"
+            if options["source"] not in ("checkpoint", "start"):
+                raise Problem(400, "invalid", "'from' is 'checkpoint' or 'start'.", [{"pointer": "/from"}])
+        row: Operation = access.act(request.user, self.verb, pk, **options)
+        return Response(payloads.operation(row))

@@ -1,0 +1,194 @@
+"""What an attempt does to its operation, and what a worker that lost its lease cannot do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.db.models.functions import Now
+
+from lro.exceptions import LeaseLost, NotAllowedNow
+from lro.lifecycle import leases, retries, transitions
+from lro.models import Operation
+from lro.runtime import executor, reconciler, submission
+from lro.testing import run_operation
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("checked")]
+
+
+def submit(owner: Any, name: str = "probe.counts", **data: Any) -> Operation:
+    return submission.submit(name, data or {"to": 3}, owner).operation
+
+
+def fresh(operation: Operation) -> Operation:
+    return Operation.objects.get(pk=operation.pk)
+
+
+def kinds(operation: Operation) -> list[str]:
+    return list(operation.events.values_list("kind", flat=True))
+
+
+def test_an_operation_runs_to_its_result(alice: Any) -> None:
+    operation = run_operation("probe.counts", {"to": 5}, alice)
+    assert (operation.state, operation.result) == ("succeeded", {"counted": 5})
+    assert operation.progress["current"] == 5
+    assert operation.progress["percent"] == 100.0
+    assert kinds(operation) == ["created", "started", "progress", "succeeded"]
+
+
+def test_a_failure_of_its_own_is_final_and_says_why(alice: Any) -> None:
+    operation = run_operation("probe.fails", {}, alice)
+    assert operation.state == "failed"
+    assert operation.error["code"] == "no_luck"
+    assert operation.error["kind"] == "user"
+    assert operation.error["details"] == [{"place": "here"}]
+    assert operation.result is None
+
+
+def test_an_error_is_tried_again_until_no_attempt_is_left(alice: Any) -> None:
+    operation = run_operation("probe.breaks", {}, alice)
+    assert operation.state == "retrying"
+    Operation.objects.filter(pk=operation.pk).update(run_at=Now())
+    assert reconciler.requeue_due() == 1
+    executor.execute(operation.pk)
+    operation = fresh(operation)
+    assert (operation.state, operation.attempt) == ("failed", 2)
+    assert operation.error["code"] == "runtime_error"
+    assert "broken" in operation.attempts.last().traceback
+
+
+def test_a_checkpoint_forgives_earlier_failures(alice: Any) -> None:
+    held = transitions.claim(submit(alice, "probe.saves", to=1).pk, "w")
+    assert held
+    Operation.objects.filter(pk=held.pk).update(failures=3)
+    attempt = executor.Execution(held)
+    attempt.context.checkpoint(1)
+    assert fresh(held).failures == 0
+    transitions.succeed(held, None, [])
+
+
+def test_only_one_of_two_workers_gets_an_operation(alice: Any) -> None:
+    operation = submit(alice)
+    assert transitions.claim(operation.pk, "first") is not None
+    assert transitions.claim(operation.pk, "second") is None
+
+
+def test_a_worker_that_lost_its_lease_can_write_nothing(alice: Any) -> None:
+    held = transitions.claim(submit(alice, "probe.saves", to=1).pk, "w")
+    assert held
+    attempt = executor.Execution(held)
+    assert transitions.rescue(held, retries.lost("gone")) is not None
+    before = fresh(held)
+    attempt.context.reject(1, "late", "too late")
+    for write in (
+        lambda: attempt.context.checkpoint(1, save=lambda: pytest.fail("the fence comes first")),
+        lambda: attempt.context.log("late"),
+    ):
+        with pytest.raises(LeaseLost):
+            write()
+    assert leases.renew(held.pk, held.fence, {"current": 1}) is None
+    assert transitions.succeed(held, "late", []) is None
+    assert transitions.end_badly(held, retries.lost("late")) is None
+    after = fresh(held)
+    assert (after.last_sequence, after.checkpoint, after.state) == (before.last_sequence, None, "retrying")
+
+
+def test_a_checkpoint_whose_commit_went_through_unseen_is_not_made_twice(alice: Any) -> None:
+    held = transitions.claim(submit(alice, "probe.saves", to=2).pk, "w")
+    assert held
+    context = executor.Execution(held).context
+    context.reject(0, "probe", "once")
+    context._commit(1, 1, None)
+    context.checkpoint(1)  # the same checkpoint again, as after a connection that broke in COMMIT
+    operation = fresh(held)
+    assert (operation.rejected, operation.rejects.count(), operation.checkpoint) == (1, 1, 1)
+    transitions.succeed(held, None, [])
+
+
+@pytest.mark.parametrize("verb", [transitions.cancel, transitions.pause])
+def test_what_no_worker_holds_is_stopped_at_once_and_asking_again_is_harmless(alice: Any, verb: Any) -> None:
+    operation = submit(alice)
+    first, second = verb(operation.pk, "alice"), verb(operation.pk, "alice")
+    assert first.state == second.state in ("cancelled", "paused")
+    assert first.last_sequence == second.last_sequence
+
+
+def test_a_held_operation_is_asked_to_stop_and_its_worker_stops_it(alice: Any) -> None:
+    held = transitions.claim(submit(alice).pk, "w")
+    assert held
+    assert transitions.cancel(held.pk, "alice").state == "cancelling"
+    assert transitions.stop(held).state == "cancelled"  # type: ignore[union-attr]
+
+
+def test_a_paused_operation_goes_on_from_its_checkpoint(alice: Any) -> None:
+    held = transitions.claim(submit(alice, "probe.saves", to=4).pk, "w")
+    assert held
+    context = executor.Execution(held).context
+    for index in range(2):
+        context.reject(index, "probe", "x")
+        context.checkpoint(index + 1)
+    transitions.pause(held.pk, "alice")
+    assert transitions.stop(held).state == "paused"  # type: ignore[union-attr]
+    transitions.resume(held.pk, "alice")
+    executor.execute(held.pk)
+    operation = fresh(held)
+    assert (operation.state, operation.rejects.count()) == ("succeeded", 4)
+
+
+def test_what_the_state_does_not_allow_is_refused(alice: Any) -> None:
+    operation = run_operation("probe.counts", {"to": 1}, alice)
+    for verb in (transitions.cancel, transitions.pause, transitions.resume):
+        with pytest.raises(NotAllowedNow, match="succeeded"):
+            verb(operation.pk, "alice")
+
+
+def test_a_retry_by_hand_keeps_the_input_and_begins_where_it_is_told(alice: Any) -> None:
+    operation = run_operation("probe.fails", {}, alice)
+    again = transitions.retry_by_hand(operation.pk, "alice", from_start=True)
+    assert (again.state, again.error, again.failures) == ("queued", None, 0)
+    transitions.cancel(operation.pk, "alice")
+
+
+class TestTheReconciler:
+    def test_takes_over_what_a_dead_process_of_this_machine_held(self, alice: Any) -> None:
+        operation = submit(alice)
+        held = transitions.claim(operation.pk, leases.worker_name(2**22 + 1, 2**22 + 2))
+        assert held
+        assert reconciler.rescue_dead() == 1
+        assert fresh(operation).state == "retrying"
+        assert fresh(operation).fence == held.fence + 1
+
+    def test_leaves_alone_what_another_machine_holds_within_its_lease(self, alice: Any) -> None:
+        held = transitions.claim(submit(alice).pk, "elsewhere.1/1/1")
+        assert held
+        assert reconciler.rescue_dead() + reconciler.rescue_expired() == 0
+        transitions.succeed(held, None, [])
+
+    def test_takes_over_what_has_had_no_heartbeat_for_a_lease(self, alice: Any) -> None:
+        held = transitions.claim(submit(alice).pk, "elsewhere.1/1/1")
+        assert held
+        Operation.objects.filter(pk=held.pk).update(lease_expires_at=Now())
+        assert reconciler.rescue_expired() == 1
+        assert fresh(held).attempts.get().outcome == "lost"
+
+    def test_fences_off_what_does_not_listen_to_a_cancel(self, alice: Any, settings: Any) -> None:
+        settings.LRO = {"CANCEL_GRACE_SECONDS": 0.0}
+        held = transitions.claim(submit(alice).pk, "elsewhere.1/1/1")
+        assert held
+        transitions.cancel(held.pk, "alice")
+        assert reconciler.stop_unheard() == 1
+        assert fresh(held).state == "cancelled"
+
+    def test_wakes_what_was_never_woken_and_not_what_just_was(self, alice: Any) -> None:
+        operation = submit(alice)
+        Operation.objects.filter(pk=operation.pk).update(woken_at=None)
+        assert reconciler.wake_forgotten() == 1
+        assert reconciler.wake_forgotten() == 0
+
+    def test_does_each_duty_once_however_many_run(self, alice: Any) -> None:
+        held = transitions.claim(submit(alice).pk, "elsewhere.1/1/1")
+        assert held
+        Operation.objects.filter(pk=held.pk).update(lease_expires_at=Now())
+        stale = list(leases.expired())
+        assert reconciler._rescue(stale, "once") == 1
+        assert reconciler._rescue(stale, "twice") == 0

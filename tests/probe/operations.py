@@ -1,0 +1,90 @@
+"""Operations named by what they do, for the tests of everything around them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from typing import Any
+
+from rest_framework import serializers
+
+from lro import Fail, OperationContext, OperationTask, Retry, register
+
+
+class CountsInput(serializers.Serializer[Any]):
+    to = serializers.IntegerField(min_value=0, max_value=10_000_000)
+    seconds_each = serializers.FloatField(default=0.0, min_value=0, max_value=10)
+
+
+@register("probe.counts")
+class Counts(OperationTask):
+    """Counts with `op.track`."""
+
+    input_serializer = CountsInput
+
+    def run(self, op: OperationContext, *, to: int, seconds_each: float) -> dict[str, int]:
+        count = 0
+        for _ in op.track(range(to), unit="numbers"):
+            time.sleep(seconds_each)
+            count += 1
+        return {"counted": count}
+
+
+@register("probe.saves")
+class Saves(OperationTask):
+    """Sets every item aside as a reject, one checkpoint each: each must take effect exactly once."""
+
+    input_serializer = CountsInput
+
+    def run(self, op: OperationContext, *, to: int, seconds_each: float) -> dict[str, int]:
+        for index in range(op.cursor or 0, to):
+            time.sleep(seconds_each)
+            op.reject(index, "probe", f"Item {index}.")
+            op.checkpoint(index + 1)
+            op.progress(index + 1, to, unit="items")
+        return {"saved": to}
+
+
+@register("probe.fails")
+class Fails(OperationTask):
+    def run(self, op: OperationContext, **data: Any) -> None:
+        raise Fail("no_luck", "It was never going to work.", [{"place": "here"}])
+
+
+@register("probe.flaky")
+class Flaky(OperationTask):
+    """Fails until the attempt that `succeeds_at` names."""
+
+    def run(self, op: OperationContext, *, succeeds_at: int, after: float = 0.0) -> dict[str, int]:
+        if op.attempt < succeeds_at:
+            raise Retry("not yet", after=after)
+        return {"attempt": op.attempt}
+
+
+@register("probe.breaks")
+class Breaks(OperationTask):
+    max_attempts = 2
+
+    def run(self, op: OperationContext, **data: Any) -> None:
+        raise RuntimeError("broken")
+
+
+@register("probe.crashes")
+class Crashes(OperationTask):
+    """Kills its own process until the attempt that `survives_at` names."""
+
+    def run(self, op: OperationContext, *, survives_at: int) -> dict[str, int]:
+        if op.attempt < survives_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return {"attempt": op.attempt}
+
+
+@register("probe.deaf")
+class Deaf(OperationTask):
+    """Works without ever reporting or asking."""
+
+    def run(self, op: OperationContext, *, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            time.sleep(0.05)

@@ -1,0 +1,32 @@
+"""A pytest plugin: one embedded PostgreSQL and one embedded Valkey for the whole run, in a folder of its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+_IS_CONTROLLER = "PYTEST_XDIST_WORKER" not in os.environ
+_stack = ExitStack()
+
+if _IS_CONTROLLER:
+    os.environ["LRO_DATA_DIR"] = tempfile.mkdtemp(prefix="lro-tests-")
+    os.environ.pop("DATABASE_URL", None)
+    os.environ.pop("REDIS_URL", None)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if _IS_CONTROLLER and not config.option.collectonly:
+        from config.embedded import serving
+
+        _stack.enter_context(serving())
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if _IS_CONTROLLER:
+        _stack.close()
+        shutil.rmtree(Path(os.environ["LRO_DATA_DIR"]), ignore_errors=True)

@@ -1,0 +1,8 @@
+"""The project's own settings, with operations that are named by how they behave."""
+
+from config.settings import *  # noqa: F403
+from config.settings import INSTALLED_APPS, LRO
+
+INSTALLED_APPS = [*INSTALLED_APPS, "tests.probe"]
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+LRO = {**LRO, "REWAKE_SECONDS": 3.0, "CANCEL_GRACE_SECONDS": 3.0}

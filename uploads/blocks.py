@@ -1,0 +1,131 @@
+"""Cutting a file into blocks of whole records, so that any block can be parsed alone.
+
+Borders fall only between records as `records` defines them, so rows and rejects do not depend on the
+block size, and an import resumed at any block's end yields what an uninterrupted one would.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from uploads.encodings import as_units, unit_width
+from uploads.layout import Layout
+from uploads.records import MAX_RECORD, Records, scan
+
+BLOCK_BYTES = 4 * 2**20
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """A record border: the byte offset of the next record and its physical line (from 1)."""
+
+    offset: int
+    line: int
+
+    @classmethod
+    def at_data(cls, layout: Layout) -> "Cursor":
+        """Where the first record of a file begins."""
+        return cls(layout.data_offset, layout.data_line)
+
+
+@dataclass(frozen=True)
+class Block:
+    """Whole records in the file's own encoding.
+
+    A line longer than `MAX_RECORD` that does not fit a block is alone in its own, which holds only
+    the line's beginning: `is_cut`.
+    """
+
+    start: Cursor
+    end: Cursor
+    data: bytes
+
+    @property
+    def is_cut(self) -> bool:
+        return self.end.offset - self.start.offset > len(self.data)
+
+
+def blocks(path: Path, layout: Layout, start: Cursor, *, block_bytes: int = BLOCK_BYTES) -> Iterator[Block]:
+    """Yield the blocks of `path` from `start` on, each at most `block_bytes` or one record long.
+
+    Memory is bounded by about twice `block_bytes` plus the longest record.
+    """
+    window = _Window(path, layout, start)
+    with path.open("rb", buffering=0) as file:
+        file.seek(start.offset)
+        wanted = block_bytes
+        while window.fill(file, wanted):
+            block = window.cut(block_bytes) or window.cut_long_line(file)
+            if block is None:
+                wanted = 2 * max(len(window.buffer), 64)
+                continue
+            wanted = block_bytes
+            yield block
+
+
+class _Window:
+    """The part of a file that is read but not yet given out."""
+
+    def __init__(self, path: Path, layout: Layout, start: Cursor) -> None:
+        self.layout = layout
+        self.cursor = start
+        self.buffer = b""
+        self.at_end = False
+        self.width = unit_width(layout.encoding)
+
+    def fill(self, file: BinaryIO, wanted: int) -> bool:
+        """Hold at least `wanted` bytes, or all that is left; False when nothing is."""
+        pieces, held = [self.buffer], len(self.buffer)
+        while held < wanted and not self.at_end:
+            piece = file.read(wanted - held)
+            self.at_end = not piece
+            pieces.append(piece)
+            held += len(piece)
+        self.buffer = b"".join(pieces)
+        return held > 0
+
+    def cut(self, block_bytes: int) -> Block | None:
+        """Give out the records that end within `block_bytes`, at least one; None if none is complete."""
+        layout = self.layout
+        units = as_units(self.buffer, layout.encoding)
+        records = scan(units, layout.delimiter, layout.quotechar, at_end=self.at_end, columns=len(layout.columns))
+        if not len(records.stops):
+            return None
+        size, lines = self._border(records, block_bytes)
+        return self._give(self.buffer[:size], size, lines)
+
+    def _border(self, records: Records, block_bytes: int) -> tuple[int, int]:
+        fitting = int(records.stops.searchsorted(block_bytes // self.width, side="right"))
+        last = max(fitting, 1) - 1
+        return min(int(records.stops[last]) * self.width, len(self.buffer)), int(records.next_lines[last])
+
+    def cut_long_line(self, file: BinaryIO) -> Block | None:
+        """Skip the line at the window's start if it is longer than any record may be."""
+        limit = MAX_RECORD * self.width
+        units = as_units(self.buffer, self.layout.encoding)
+        if len(units) <= MAX_RECORD or b"\n" in units or b"\r" in units[:-1]:
+            return None
+        kept, size = self.buffer[:limit], 0
+        while (found := self._line_length()) is None:
+            # The last unit stays: it may be the CR of a CRLF.
+            size += len(self.buffer) - self.width
+            self.buffer = self.buffer[-self.width :]
+            self.fill(file, limit)
+        return self._give(kept, size + found, 1, held=found)
+
+    def _line_length(self) -> int | None:
+        """Bytes to the end of the window's first line; None if more must be read."""
+        units = as_units(self.buffer, self.layout.encoding)
+        returns, feed = units.find(b"\r"), units.find(b"\n")
+        if returns >= 0 and (returns + 1 < len(units) or self.at_end) and not 0 <= feed < returns:
+            return (returns + 1 + (units[returns + 1 : returns + 2] == b"\n")) * self.width
+        if feed >= 0:
+            return (feed + 1) * self.width
+        return len(self.buffer) if self.at_end else None
+
+    def _give(self, data: bytes, size: int, lines: int, *, held: int | None = None) -> Block:
+        start = self.cursor
+        self.cursor = Cursor(start.offset + size, start.line + lines)
+        self.buffer = self.buffer[size if held is None else held :]
+        return Block(start, self.cursor, data)

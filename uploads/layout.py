@@ -1,0 +1,186 @@
+"""Inspection of a file's head: all that is needed to parse any block of it, or a refusal."""
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from uploads.dialects import choose_delimiter, judge
+from uploads.encodings import Encoding, as_units, detect, unit_width
+from uploads.records import BLANK, MALFORMED, MAX_RECORD, TOO_LONG, Records, scan
+from uploads.refusals import Refusal
+from uploads.signatures import extension, refuse_other_formats
+
+MAX_COLUMNS = 10_000
+_HEAD = 256 * 1024
+_LONG_HEAD = 4 * MAX_RECORD
+_WARNINGS_SHOWN = 20
+_QUOTE = '"'
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Everything needed to parse any block of one file.
+
+    `data_offset` and `data_line` are the byte offset and physical line (from 1) of the first record
+    after byte order mark and header.
+    """
+
+    format: str
+    encoding: str
+    delimiter: str
+    quotechar: str
+    columns: tuple[str, ...]
+    data_offset: int
+    data_line: int
+    warnings: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object from which `from_json` makes the same layout."""
+        return asdict(self) | {"columns": list(self.columns), "warnings": list(self.warnings)}
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> "Layout":
+        return cls(**{**stored, "columns": tuple(stored["columns"]), "warnings": tuple(stored["warnings"])})
+
+
+@dataclass(frozen=True)
+class _Head:
+    """The beginning of a file: its text's code units after the mark, and whether they are all of it."""
+
+    data: bytes
+    encoding: Encoding
+    whole: bool
+
+    @property
+    def text(self) -> bytes:
+        return self.data[self.encoding.bom :]
+
+    @property
+    def units(self) -> bytes:
+        return as_units(self.text, self.encoding.name)
+
+
+def inspect(
+    path: Path, filename: str, *, delimiter: str | None = None, encoding: str | None = None, has_header: bool = True
+) -> Layout:
+    """Find the layout of a delimited file from its head (256 KiB, or 4 MiB for a long header).
+
+    `delimiter` and `encoding` override detection. Raises Refusal: `empty_file`, `unsupported_format`,
+    `unknown_encoding`, `unsupported_encoding`, `wrong_encoding`, `dialect_ambiguous`, `bad_delimiter`,
+    `header_invalid`, `header_too_long`, `too_many_columns`.
+    """
+    _check_delimiter(delimiter)
+    head = _read_head(path, filename, encoding, _HEAD)
+    if not head.whole and not scan(head.units, ",", _QUOTE, at_end=False).consumed:
+        head = _read_head(path, filename, encoding, _LONG_HEAD)
+    mark = delimiter or choose_delimiter(
+        head.units, _QUOTE, at_end=head.whole, has_header=has_header, prefers_tab=extension(filename) in ("tsv", "tab")
+    )
+    records = scan(head.units, mark, _QUOTE, at_end=head.whole)
+    first = _first_record(records)
+    names = _header(head, records, first, mark) if has_header else [""] * _width(head, mark)
+    columns, warnings = _unique_names(names, warn=has_header)
+    offset, line = _data_start(head, records, first, has_header)
+    assumed = (head.encoding.warning,) if head.encoding.warning else ()
+    kind = "tsv" if mark == "\t" else "csv"
+    return Layout(kind, head.encoding.name, mark, _QUOTE, columns, offset, line, assumed + warnings)
+
+
+def _check_delimiter(delimiter: str | None) -> None:
+    if delimiter is None:
+        return
+    if len(delimiter) != 1 or not delimiter.isascii() or delimiter.isalnum() or delimiter in '"\r\n\0':
+        raise Refusal("bad_delimiter", "The delimiter must be one ASCII character that is no letter, digit or quote.")
+
+
+def _read_head(path: Path, filename: str, declared: str | None, size: int) -> _Head:
+    with path.open("rb") as file:
+        data = file.read(size)
+        whole = not file.read(1)
+    if not data:
+        raise Refusal("empty_file", "The file is empty.")
+    refuse_other_formats(data, filename, is_utf16=_looks_utf16(data, whole))
+    return _Head(data, detect(data, declared, whole=whole), whole)
+
+
+def _looks_utf16(data: bytes, whole: bool) -> bool:
+    try:
+        return unit_width(detect(data, None, whole=whole).name) == 2
+    except Refusal:
+        return True
+
+
+def _first_record(records: Records) -> int:
+    """Index of the first record that is not blank. Raises Refusal."""
+    for index, fields in enumerate(records.fields.tolist()):
+        if fields == MALFORMED:
+            line = int(records.lines[index]) + 1
+            raise Refusal("header_invalid", f"Line {line}: a quote in the first row is not closed properly.")
+        if fields == TOO_LONG:
+            break
+        if fields != BLANK:
+            return index
+    if records.consumed and not (records.fields == TOO_LONG).any():
+        raise Refusal("empty_file", "The file contains only blank lines.")
+    raise Refusal("header_too_long", "The first line is longer than 1 MiB.")
+
+
+def _header(head: _Head, records: Records, first: int, delimiter: str) -> list[str]:
+    count = int(records.fields[first])
+    if count > MAX_COLUMNS:
+        raise Refusal("too_many_columns", f"The file has {count:,} columns; at most {MAX_COLUMNS:,} can be imported.")
+    width = unit_width(head.encoding.name)
+    raw = head.text[int(records.starts[first]) * width : int(records.stops[first]) * width]
+    try:
+        text = raw.decode(head.encoding.name)
+    except UnicodeDecodeError as error:
+        raise Refusal(
+            "header_invalid", f"The header is not {head.encoding.name}: byte 0x{raw[error.start]:02X} has no meaning."
+        ) from None
+    return next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quotechar=_QUOTE))
+
+
+def _width(head: _Head, delimiter: str) -> int:
+    return max(1, judge(head.units, delimiter, _QUOTE, at_end=head.whole, has_header=False).columns)
+
+
+def _unique_names(raw: list[str], *, warn: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Names stripped, filled and made unique, and a warning for each that had to be changed."""
+    stripped = [" ".join(name.split()) for name in raw]
+    taken, names, warnings = set(stripped), [], []
+    seen: Counter[str] = Counter()
+    for number, name in enumerate(stripped, start=1):
+        if not name:
+            final = _free(f"column_{number}", taken)
+            warnings.append(f"Column {number} has no name; it is called {final}.")
+        elif name in seen:
+            final = _free(f"{name}_{seen[name] + 1}", taken)
+            warnings.append(f"Column '{name}' appears again as column {number}; it is called {final}.")
+        else:
+            final = name
+        seen[name] += 1
+        taken.add(final)
+        names.append(final)
+    if len(warnings) > _WARNINGS_SHOWN:
+        warnings[_WARNINGS_SHOWN:] = [f"{len(warnings) - _WARNINGS_SHOWN} more column names were changed likewise."]
+    return tuple(names), tuple(warnings) if warn else ()
+
+
+def _free(name: str, taken: set[str]) -> str:
+    stem, _, ending = name.rpartition("_")
+    number = int(ending)
+    while name in taken:
+        number += 1
+        name = f"{stem}_{number}"
+    return name
+
+
+def _data_start(head: _Head, records: Records, first: int, has_header: bool) -> tuple[int, int]:
+    stop = int(records.stops[first]) if has_header else int(records.starts[first])
+    line = int(records.next_lines[first] if has_header else records.lines[first])
+    offset = head.encoding.bom + stop * unit_width(head.encoding.name)
+    return min(offset, len(head.data)), line + 1

@@ -1,0 +1,89 @@
+"""What a person sent, and the dataset that came of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+from django.conf import settings
+from django.core.files.storage import default_storage
+from django.db import models
+from django.db.models.functions import Now
+
+from lro.models.operation import uuid7
+
+
+class OwnedQuerySet(models.QuerySet[Any]):
+    def visible_to(self, user: Any) -> OwnedQuerySet:
+        if user.has_perm("lro.view_all_operations"):
+            return self
+        return self.filter(owner=user)
+
+
+class Upload(models.Model):
+    """A file as it was received: stored under a name of ours, outside every served folder."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="uploads")
+    filename = models.CharField(max_length=255)  # as the sender called it; shown, never used as a path
+    size = models.PositiveBigIntegerField()
+    sha256 = models.CharField(max_length=64)
+    created_at = models.DateTimeField(db_default=Now())
+
+    objects: ClassVar[Any] = OwnedQuerySet.as_manager()
+
+    def __str__(self) -> str:
+        return self.filename
+
+    @property
+    def path(self) -> Path:
+        return Path(default_storage.path(f"uploads/{self.pk}"))
+
+
+class Dataset(models.Model):
+    """A table in Parquet parts, whose cells are text; `columns` names each column and the type that all its cells fit.
+
+    It belongs to what made it by `operation_id`, and is complete once `ready_at` is set.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="datasets")
+    operation_id = models.UUIDField(unique=True)
+    name = models.CharField(max_length=255)
+    columns = models.JSONField(default=list)
+    rows = models.PositiveBigIntegerField(default=0)
+    bytes = models.PositiveBigIntegerField(default=0)
+    sha256 = models.CharField(max_length=64)  # of the source
+    created_at = models.DateTimeField(db_default=Now())
+    ready_at = models.DateTimeField(null=True, blank=True)
+
+    objects: ClassVar[Any] = OwnedQuerySet.as_manager()
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def folder(self) -> Path:
+        return Path(default_storage.path(f"datasets/{self.pk}"))
+
+    def paths(self) -> list[Path]:
+        """The files of its parts, in the order of the source's rows."""
+        return [self.folder / name for name in self.parts.values_list("file", flat=True)]
+
+
+class Part(models.Model):
+    """One Parquet file of a dataset, written whole before its row."""
+
+    dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="parts")
+    index = models.PositiveIntegerField()
+    file = models.CharField(max_length=60)
+    rows = models.PositiveBigIntegerField()
+    bytes = models.PositiveBigIntegerField()
+    sha256 = models.CharField(max_length=64)
+
+    class Meta:
+        ordering = ["index"]
+        constraints = [models.UniqueConstraint(fields=["dataset", "index"], name="uploads_one_part_per_index")]
+
+    def __str__(self) -> str:
+        return self.file

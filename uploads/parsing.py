@@ -1,0 +1,230 @@
+"""One block of delimited text to a table of its good rows and a reject for each bad one.
+
+The scanner counts the fields of every record, so pyarrow is fed good records only and its rows are
+those records in order; line numbers and offsets come from the scanner.
+
+Decided: blank lines are skipped, in files of one column too (write `""` for an empty value there);
+an empty value, quoted or not, is null; a row with several faults is rejected for the first of
+field_too_long, unterminated_quote, nul_byte, invalid_encoding, ragged, type_error.
+"""
+
+import codecs
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+
+from uploads.blocks import Block
+from uploads.column_types import article, convert
+from uploads.encodings import as_units, unit_width
+from uploads.layout import Layout
+from uploads.records import BLANK, MALFORMED, TOO_LONG, Ints, Records, scan, walk
+
+RAW_BYTES = 1024
+_OK, _SHORT, _LONG, _ENCODING, _NUL, _QUOTE, _LENGTH = range(7)
+_CODES = ("", "ragged_short", "ragged_long", "invalid_encoding", "nul_byte", "unterminated_quote", "field_too_long")
+_BOM = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True)
+class RowReject:
+    """One bad row: its physical line (from 1) and byte offset in the file, the column if one is to blame,
+    and its text, cut at 1 KB, with NULs replaced."""
+
+    line: int
+    offset: int
+    column: str
+    code: str
+    message: str
+    raw: str
+
+
+@dataclass(frozen=True)
+class ParsedBlock:
+    """The good rows, the rejects by ascending line, and the number of rows, good and bad."""
+
+    table: pa.Table
+    rejects: list[RowReject]
+    rows_read: int
+
+
+def parse(block: Block, layout: Layout, types: Mapping[str, str] | None = None) -> ParsedBlock:
+    """Parse one block; columns are strings, or of `types` (Table Schema words) where those are given."""
+    text = _Text(block, layout)
+    faults = text.faults()
+    good = np.flatnonzero(faults == _OK)
+    rejects = [text.reject(int(index), int(faults[index])) for index in np.flatnonzero(faults)]
+    table = _read(text.without(np.flatnonzero(faults)), layout)
+    if table.num_rows != len(good):
+        raise RuntimeError(f"{table.num_rows} rows were read where {len(good)} are, from offset {block.start.offset}.")
+    if types:
+        table, failures = _convert(table, layout, types)
+        rejects += [text.type_reject(int(good[row]), column, *rest) for row, column, *rest in failures]
+        rejects.sort(key=lambda reject: reject.line)
+    return ParsedBlock(table, rejects, len(faults))
+
+
+class _Text:
+    """A block's records and what is wrong with each; blank lines are left out."""
+
+    def __init__(self, block: Block, layout: Layout) -> None:
+        self.block = block
+        self.layout = layout
+        self.encoding = layout.encoding
+        self.width = unit_width(layout.encoding)
+        self.units = as_units(block.data, layout.encoding)
+        self.grammar = (layout.delimiter, layout.quotechar)
+        self.records: Records = scan(self.units, *self.grammar, at_end=True, columns=len(layout.columns))
+        rows = self.records.fields != BLANK
+        self.starts, self.stops, self.lines, self.fields = (
+            array[rows]
+            for array in (self.records.starts, self.records.stops, self.records.lines, self.records.fields)
+        )
+
+    def faults(self) -> npt.NDArray[np.int8]:
+        """The fault of each record, _OK for none, shape (records,)."""
+        faults = np.zeros(len(self.starts), np.int8)
+        if self.block.is_cut:
+            return faults + np.int8(_LENGTH)
+        expected = len(self.layout.columns)
+        faults[self.fields < expected] = _SHORT
+        faults[self.fields > expected] = _LONG
+        for index in self._undecodable():
+            faults[index] = _ENCODING
+        if b"\0" in self.units:
+            faults[self._record_of(np.flatnonzero(np.frombuffer(self.units, np.uint8) == 0))] = _NUL
+        faults[self.fields == MALFORMED] = _QUOTE
+        faults[self.fields == TOO_LONG] = _LENGTH
+        return faults
+
+    def _record_of(self, units: Ints) -> Ints:
+        return np.searchsorted(self.starts, units, side="right") - 1
+
+    def _undecodable(self) -> Iterator[int]:
+        """Indices of the records whose bytes are not in the file's encoding."""
+        decode = codecs.getdecoder(self.encoding)
+        data, position = memoryview(self.block.data), 0
+        while position < len(data):
+            try:
+                decode(data[position:], "strict")
+                return
+            except UnicodeDecodeError as error:
+                unit = (position + error.start) // self.width
+                index = int(self._record_of(np.array([unit]))[0])
+                yield index
+                position = int(self.stops[index]) * self.width
+
+    def _bytes(self, index: int) -> bytes:
+        return self.block.data[int(self.starts[index]) * self.width : int(self.stops[index]) * self.width]
+
+    def without(self, bad: Ints) -> bytes:
+        """The block's text without the records `bad`, in UTF-8."""
+        data, width, position = memoryview(self.block.data), self.width, 0
+        if not len(bad) and self.encoding == "utf-8":
+            return self.block.data
+        pieces = []
+        for start, stop in zip((self.starts[bad] * width).tolist(), (self.stops[bad] * width).tolist(), strict=True):
+            pieces.append(data[position:start])
+            position = stop
+        pieces.append(data[position:])
+        kept = b"".join(pieces)
+        return kept if self.encoding == "utf-8" else kept.decode(self.encoding).encode()
+
+    def reject(self, index: int, fault: int) -> RowReject:
+        column, problem = self._problem(index, fault)
+        place = f"Line {self._line(index)}" + (f", column {column}" if column else "")
+        return self._reject(index, column, _CODES[fault], f"{place}: {problem}")
+
+    def type_reject(self, index: int, column: str, value: str, kind: str) -> RowReject:
+        shown = value if len(value) <= 100 else f"{value[:100]}…"
+        message = f"Line {self._line(index)}, column {column}: '{shown}' is not {article(kind)}."
+        return self._reject(index, column, "type_error", message)
+
+    def _reject(self, index: int, column: str, code: str, message: str) -> RowReject:
+        offset = self.block.start.offset + int(self.starts[index]) * self.width
+        return RowReject(self._line(index), offset, column, code, message, self._raw(index))
+
+    def _line(self, index: int) -> int:
+        return self.block.start.line + int(self.lines[index])
+
+    def _raw(self, index: int) -> str:
+        decoder = codecs.getincrementaldecoder(self.encoding)("replace")
+        record = self._bytes(index)
+        text = decoder.decode(record[:RAW_BYTES], len(record) <= RAW_BYTES)
+        return text.rstrip("\r\n").replace("\0", "\ufffd")
+
+    def _problem(self, index: int, fault: int) -> tuple[str, str]:
+        """The column to blame ("" if none) and what is wrong."""
+        if fault in (_SHORT, _LONG):
+            expected, found = len(self.layout.columns), int(self.fields[index])
+            return "", f"expected {expected} field{'s'[: expected != 1]}, found {found}."
+        if fault == _LENGTH:
+            return "", "the line is longer than 1 MiB."
+        if fault == _QUOTE:
+            column = self._column_at(index, int(self.stops[index]))
+            return column, "a quote is opened here but not closed properly."
+        if fault == _NUL:
+            return self._column_at(index, self.units.index(0, int(self.starts[index]))), "the value contains a NUL byte."
+        return self._encoding_problem(index)
+
+    def _encoding_problem(self, index: int) -> tuple[str, str]:
+        record = self._bytes(index)
+        try:
+            record.decode(self.encoding)
+        except UnicodeDecodeError as error:
+            column = self._column_at(index, int(self.starts[index]) + error.start // self.width)
+            return column, f"byte 0x{record[error.start]:02X} is not valid in {self.encoding}."
+        return "", f"the row is not valid in {self.encoding}."
+
+    def _column_at(self, index: int, unit: int) -> str:
+        """The column in which a unit of a record lies, "" beyond the last."""
+        beginning = self.units[int(self.starts[index]) : unit]
+        record = walk(beginning, 0, *self.grammar, at_end=True)
+        if record is None:
+            return ""
+        field = record.fields - 1 if record.whole else record.fields
+        return self.layout.columns[field] if field < len(self.layout.columns) else ""
+
+
+def _read(text: bytes, layout: Layout) -> pa.Table:
+    """Good records in UTF-8 to a table of strings, empty values null."""
+    strings = pa.schema([(name, pa.string()) for name in layout.columns])
+    if not text:
+        return strings.empty_table()
+    if text.startswith(_BOM):
+        # Inside a file it is data, but pyarrow would drop it at the start of a block.
+        text = b"\n" + text
+    return pa_csv.read_csv(
+        pa.BufferReader(text),
+        read_options=pa_csv.ReadOptions(
+            column_names=layout.columns, use_threads=False, block_size=max(len(text) + 1, 64)
+        ),
+        parse_options=pa_csv.ParseOptions(
+            delimiter=layout.delimiter, quote_char=layout.quotechar, newlines_in_values=True
+        ),
+        convert_options=pa_csv.ConvertOptions(
+            column_types=strings, strings_can_be_null=True, null_values=[""], check_utf8=False
+        ),
+    )
+
+
+def _convert(
+    table: pa.Table, layout: Layout, types: Mapping[str, str]
+) -> tuple[pa.Table, list[tuple[int, str, str, str]]]:
+    """The rows whose values all fit, and (row, column, value, type) of each other row's first misfit."""
+    columns, misfits = [], dict[int, tuple[int, str, str, str]]()
+    for name in layout.columns:
+        kind = types.get(name, "string")
+        values, failed = convert(table.column(name), kind)
+        for row in failed:
+            misfits.setdefault(row, (row, name, table.column(name)[row].as_py(), kind))
+        columns.append(values)
+    typed = pa.table(columns, names=list(layout.columns))
+    if misfits:
+        keep = np.ones(table.num_rows, bool)
+        keep[list(misfits)] = False
+        typed = typed.filter(pa.array(keep))
+    return typed, [misfits[row] for row in sorted(misfits)]

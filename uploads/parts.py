@@ -1,0 +1,42 @@
+"""One block's good rows as one Parquet file, written so that a redo is harmless."""
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+
+def write_part(table: pa.Table, path: Path) -> tuple[int, str]:
+    """Write `table` to `path` (zstd, one row group) and return its bytes and SHA-256.
+
+    The file appears whole or not at all, and the same table gives the same bytes: written under
+    another name in the same directory, fsynced, renamed over whatever an earlier attempt left.
+    Raises OSError.
+    """
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd", compression_level=1, use_dictionary=False, row_group_size=max(table.num_rows, 1))
+    content = memoryview(sink.getvalue())
+    digest = hashlib.sha256(content).hexdigest()
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".part-", delete=False) as file:
+        try:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+            os.replace(file.name, path)
+        except BaseException:
+            Path(file.name).unlink(missing_ok=True)
+            raise
+    _sync_directory(path.parent)
+    return len(content), digest
+
+
+def _sync_directory(directory: Path) -> None:
+    """Make the rename itself survive a power cut."""
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
