@@ -21,6 +21,7 @@ class Meter:
         self.step: str = before.get("step") or ""
         self.message: str = before.get("message") or ""
         self.fraction: float | None = None
+        self.rejected: int = before.get("rejected") or 0
         self._percent: float | None = None
         self._rate: float | None = None
         self._fraction_rate: float | None = None
@@ -32,7 +33,7 @@ class Meter:
         return self._state() != self._written
 
     def _state(self) -> tuple[Any, ...]:
-        return (self.current, self.total, self.unit, self.step, self.message, self.fraction)
+        return (self.current, self.total, self.unit, self.step, self.message, self.fraction, self.rejected)
 
     def snapshot(self) -> dict[str, Any]:
         """The `progress` object of the contract; `rate` is in units per second, `eta_seconds` in seconds."""
@@ -46,6 +47,7 @@ class Meter:
             "percent": self._advance_percent(done),
             "step": self.step,
             "message": self.message,
+            "rejected": self.rejected,
             "rate": None if self._rate is None else round(self._rate, 1),
             "eta_seconds": self._eta(done),
             "updated_at": datetime.now(UTC).isoformat().replace("+00:00", "Z"),

@@ -54,7 +54,7 @@ def _close_attempt(held: Operation, outcome: str, failure: Failure | None = None
 def submit(operation: Operation, data: dict[str, Any]) -> None:
     """Insert a new operation with its first event. Raises IntegrityError for a repeated idempotency key."""
     with transaction.atomic():
-        operation.state = State.QUEUED
+        operation.state, operation.woken_at = State.QUEUED, Now()
         journal.begin(operation, [("created", {**data, "state": State.QUEUED.value})])
 
 
@@ -213,7 +213,7 @@ def pause(operation_id: UUID, by: str) -> Operation:
 
 def resume(operation_id: UUID, by: str) -> Operation:
     operation = _enter(
-        State.QUEUED, operation_id, [("resumed", {"by": by})], Q(state=State.PAUSED), run_at=Now(), woken_at=None
+        State.QUEUED, operation_id, [("resumed", {"by": by})], Q(state=State.PAUSED), run_at=Now(), woken_at=Now()
     )
     return operation or _already(operation_id, {State.QUEUED, State.RUNNING}, "resumed")
 
@@ -229,7 +229,7 @@ def retry_by_hand(operation_id: UUID, by: str, *, from_start: bool) -> Operation
             [("retry.scheduled", data)],
             Q(state__in=[State.FAILED, State.CANCELLED]),
             run_at=Now(),
-            woken_at=None,
+            woken_at=Now(),
             failures=0,
             result=None,
             error=None,
@@ -265,5 +265,5 @@ def requeue(operation_id: UUID) -> Operation | None:
         operation_id,
         [("step", {"message": "The back-off is over."})],
         Q(state=State.RETRYING, run_at__lte=Now()),
-        woken_at=None,
+        woken_at=Now(),
     )

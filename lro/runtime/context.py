@@ -118,6 +118,7 @@ class OperationContext:
             )
         )
         self.rejected += 1
+        self._meter.rejected = self.rejected
 
     def checkpoint(self, cursor: Any, *, save: Callable[[], object] | None = None) -> None:
         """Make everything up to here durable in one transaction: the cursor, the rejects, and what `save` writes.

@@ -5,22 +5,45 @@ from __future__ import annotations
 import logging
 
 from celery import current_app
-from django.db.models.functions import Now
+from django.db import DatabaseError, InterfaceError, connection
 
+from ..events.outbox import Outbox
 from ..models import Operation
 from ..states import State
 
 logger = logging.getLogger(__name__)
 
 
-def wake(operation: Operation) -> bool:
-    """Send the operation's id to its queue. Where the broker is away, the reconciler sends it later."""
-    if operation.state != State.QUEUED:
-        return False
+def wake(operation: Operation) -> None:
+    """Send the operation's id to its queue soon; a broker that is away or stalls keeps nobody waiting."""
+    if operation.state == State.QUEUED:
+        _outbox.put(operation.pk, operation)
+
+
+def send(operation: Operation) -> bool:
+    """Send it now; whether the broker took it."""
     try:
         current_app.send_task(operation.name, args=[str(operation.pk)], queue=operation.queue, retry=False)
-    except Exception as error:  # never an error to the caller: the operation is recorded and will run
+    except Exception as error:
         logger.warning("operation %s waits, its wake was not sent: %s", operation.pk, error)
         return False
-    Operation.objects.filter(pk=operation.pk, state=State.QUEUED).update(woken_at=Now())
     return True
+
+
+def _deliver(operations: list[Operation]) -> None:
+    unsent = [operation.pk for operation in operations if not send(operation)]
+    if unsent:
+        _leave_to_the_reconciler(unsent)
+
+
+def _leave_to_the_reconciler(identifiers: list[object]) -> None:
+    """Say that these were not woken; where even that fails, it will find that their wake is old."""
+    try:
+        Operation.objects.filter(pk__in=identifiers, state=State.QUEUED).update(woken_at=None)
+    except (DatabaseError, InterfaceError) as error:
+        logger.warning("%d unsent wakes could not be recorded: %s", len(identifiers), error)
+    finally:
+        connection.close()
+
+
+_outbox: Outbox[Operation] = Outbox("lro-waker", _deliver)

@@ -56,7 +56,7 @@ def wake_forgotten() -> int:
     """Queued operations whose wake was never sent, or may have been lost with the broker's memory."""
     old = timedelta(seconds=conf().rewake_seconds)
     forgotten = Operation.objects.filter(Q(woken_at=None) | Q(woken_at__lt=Now() - old), state=State.QUEUED, run_at__lte=Now())
-    return sum(queueing.wake(operation) for operation in forgotten.order_by("run_at")[: conf().batch_size])
+    return sum(_wake(operation) for operation in forgotten.order_by("run_at")[: conf().batch_size])
 
 
 DUTIES: list[Callable[[], int]] = [rescue_dead, rescue_expired, stop_unheard, requeue_due, wake_forgotten]
@@ -72,9 +72,19 @@ def _rescue(operations: list[Operation], message: str) -> int:
     return sum(transitions.rescue(operation, retries.lost(message)) is not None for operation in operations)
 
 
+def _wake(operation: Operation) -> bool:
+    is_sent = queueing.send(operation)
+    if is_sent:
+        Operation.objects.filter(pk=operation.pk, state=State.QUEUED).update(woken_at=Now())
+    return is_sent
+
+
 def _requeue(operation_id: UUID) -> bool:
     operation = transitions.requeue(operation_id)
-    return operation is not None and (queueing.wake(operation) or True)
+    if operation is None:
+        return False
+    queueing.send(operation)
+    return True
 
 
 class Reconciler(threading.Thread):

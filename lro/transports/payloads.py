@@ -32,6 +32,7 @@ _EMPTY_PROGRESS: dict[str, Any] = {
     "percent": None,
     "step": "",
     "message": "",
+    "rejected": 0,
     "rate": None,
     "eta_seconds": None,
     "updated_at": None,

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.end_to_end.stack import ALIAS, Stack, running
+from tests.uploads.generator import Truth, write_dirty_csv
+
+# The browser's driver keeps an event loop in this thread, and Django would refuse to ask the database beside it.
+os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+
+
+@pytest.fixture(scope="session")
+def stack(django_db_blocker: Any) -> Iterator[Stack]:
+    """The whole system, started once; the tests may kill any part of it, and it comes back."""
+    with django_db_blocker.unblock(), running() as stack:
+        stack.add_user("other")
+        yield stack
+
+
+@pytest.fixture
+def drained(stack: Stack) -> Iterator[Stack]:
+    """After the test every promise about the stored operations holds."""
+    yield stack
+    from lro.testing import assert_consistent
+
+    assert_consistent(ALIAS, is_drained=True)
+
+
+@pytest.fixture(scope="session")
+def small_file(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Truth]:
+    path = tmp_path_factory.mktemp("csv") / "contacts.csv"
+    return path, write_dirty_csv(path, 300_000)
+
+
+@pytest.fixture(scope="session")
+def large_file(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Truth]:
+    path = tmp_path_factory.mktemp("csv") / "million.csv"
+    return path, write_dirty_csv(path, 1_000_000)

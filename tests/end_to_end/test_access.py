@@ -1,0 +1,91 @@
+"""Nobody sees or touches what is not theirs, on any face."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+from websockets.sync.client import connect
+
+from tests.end_to_end.stack import Stack
+
+pytestmark = pytest.mark.slow
+
+
+def socket(stack: Stack, *protocols: str, **options: Any) -> Any:
+    address = f"ws://127.0.0.1:{stack.port}/ws/operations/"
+    return connect(address, subprotocols=list(protocols) or None, proxy=None, **options)  # type: ignore[arg-type]
+
+
+def say(link: Any, **frame: Any) -> dict[str, Any]:
+    link.send(json.dumps(frame))
+    return dict(json.loads(link.recv(timeout=10)))
+
+
+@pytest.fixture
+def of_demo(drained: Stack) -> str:
+    with drained.client("demo") as client:
+        identifier = str(client.post("/probe/counts", json={"to": 3}).json()["id"])
+    drained.await_end(identifier)
+    return identifier
+
+
+def test_another_users_token_sees_404_everywhere(drained: Stack, of_demo: str) -> None:
+    with drained.client("other") as client:
+        own = f"/operations/{of_demo}"
+        for path in ("", "/events/", "/rejects/", "/rejects/?format=csv", "/artifacts/"):
+            assert client.get(own + path).status_code == 404, path
+        for verb in ("cancel", "pause", "resume", "retry"):
+            assert client.post(f"{own}/{verb}").status_code == 404, verb
+        assert client.delete(own).status_code == 404
+        assert client.get("/operations/").json()["results"] == []
+
+
+def test_another_users_socket_is_told_that_there_is_no_such_operation(drained: Stack, of_demo: str) -> None:
+    with socket(drained, "lro.v1", f"bearer.{drained.token('other')}") as link:
+        assert json.loads(link.recv(timeout=10))["type"] == "ready"
+        assert say(link, type="subscribe", operation=of_demo)["code"] == "not_found"
+        assert say(link, type="subscribe", root=of_demo)["code"] == "not_found"
+        assert say(link, type="subscribe", all=True)["code"] == "not_found"
+        assert say(link, type="cancel", operation=of_demo, request_id=1)["code"] == "not_found"
+        assert say(link, type="subscribe", mine=True) == {"type": "caught_up", "mine": True}
+
+
+def test_no_token_is_401_and_no_socket(drained: Stack) -> None:
+    assert httpx.get(f"{drained.url}/operations/").status_code == 401
+    with socket(drained, "lro.v1", "bearer.nonsense") as link:
+        assert json.loads(link.recv(timeout=10))["code"] == "not_authenticated"
+        with pytest.raises(Exception) as ended:
+            link.recv(timeout=10)
+    assert ended.value.rcvd.code == 4401
+
+
+def test_a_foreign_origin_is_turned_away(drained: Stack) -> None:
+    with socket(drained, "lro.v1", f"bearer.{drained.token()}", origin="https://evil.example") as link:
+        assert json.loads(link.recv(timeout=10))["code"] == "forbidden_origin"
+
+
+def test_a_token_may_come_in_the_first_frame(drained: Stack) -> None:
+    with socket(drained, "lro.v1") as link:
+        assert say(link, type="subscribe", mine=True)["code"] == "not_authenticated"
+        ready = say(link, type="authenticate", token=drained.token())
+        assert (ready["type"], ready["user"]) == ("ready", "demo")
+
+
+def test_a_bad_frame_is_refused_by_name_and_does_not_end_the_stream(drained: Stack, of_demo: str) -> None:
+    with socket(drained, "lro.v1", f"bearer.{drained.token()}") as link:
+        link.recv(timeout=10)
+        link.send("{")
+        assert json.loads(link.recv(timeout=10))["code"] == "bad_frame"
+        link.send(b"\x00")
+        assert json.loads(link.recv(timeout=10))["code"] == "bad_frame"
+        for frame, code in (
+            ({"type": "dance"}, "unknown_type"),
+            ({"type": "subscribe"}, "bad_target"),
+            ({"type": "subscribe", "operation": "x"}, "bad_operation"),
+            ({"type": "subscribe", "operation": of_demo, "after": -1}, "bad_after"),
+        ):
+            assert say(link, **frame)["code"] == code
+        assert say(link, type="subscribe", operation=of_demo)["type"] == "snapshot"

@@ -1,0 +1,80 @@
+"""Whatever is killed in the middle of an import, it goes on by itself and ends exactly right."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+
+from lro.models import Event
+from tests.end_to_end.follower import Follower
+from tests.end_to_end.stack import ALIAS, Stack
+from tests.uploads.generator import Truth
+from tests.waiting import until
+from uploads.models import Dataset
+
+pytestmark = pytest.mark.slow
+
+HURTS = [Stack.kill_child, Stack.kill_worker, Stack.flush_valkey, Stack.restart_postgres, Stack.kill_web]
+
+
+@pytest.mark.parametrize("hurt", HURTS, ids=lambda hurt: hurt.__name__)
+def test_an_import_survives(drained: Stack, small_file: tuple[Path, Truth], hurt: Any) -> None:
+    path, truth = small_file
+    identifier = drained.upload(drained.client(), path)["id"]
+    follower = Follower(drained, identifier)
+    follower.start()
+    drained.await_progress(identifier, 20)
+    hurt(drained, identifier)
+    assert_imported_exactly(drained, identifier, truth)
+    assert_told_exactly(follower, identifier)
+    if hurt in (Stack.kill_child, Stack.kill_worker):
+        assert drained.operation(identifier).attempt == 2
+
+
+def test_an_import_of_a_million_rows_survives_all_of_them_in_turn(
+    drained: Stack, large_file: tuple[Path, Truth]
+) -> None:
+    path, truth = large_file
+    identifier = drained.upload(drained.client(), path)["id"]
+    follower = Follower(drained, identifier)
+    follower.start()
+    for percent, hurt in zip((10, 25, 40, 55, 70), HURTS, strict=True):
+        drained.await_progress(identifier, percent)
+        hurt(drained, identifier)
+    assert_imported_exactly(drained, identifier, truth)
+    assert_told_exactly(follower, identifier)
+    assert follower.connections >= 2
+
+
+def assert_imported_exactly(stack: Stack, identifier: str, truth: Truth) -> None:
+    operation = stack.await_end(identifier)
+    assert operation.state == "succeeded", operation.error
+    rejects = list(operation.rejects.using(ALIAS).values_list("position", "code"))
+    assert sorted(rejects) == sorted(truth.rejects)
+    assert operation.result["rows"] == truth.good_rows
+    assert operation.result["reject_codes"] == Counter(code for _, code in truth.rejects)
+    assert stored_ids(stack, identifier) == truth.good_rows
+
+
+def stored_ids(stack: Stack, identifier: str) -> int:
+    """The number of different ids in the dataset's parts, having checked that none is there twice."""
+    dataset = Dataset.objects.using(ALIAS).get(operation_id=identifier)
+    folder = stack.folder / "data" / "files" / "datasets" / str(dataset.pk)
+    names = list(dataset.parts.using(ALIAS).values_list("file", flat=True))
+    assert sorted(path.name for path in folder.iterdir()) == sorted(names)
+    ids = pq.ParquetDataset([folder / name for name in names]).read(columns=["id"])["id"]
+    assert len(ids) == len(pc.unique(ids))
+    return len(ids)
+
+
+def assert_told_exactly(follower: Follower, identifier: str) -> None:
+    until(lambda: follower.is_done, within=30, what="the follower has caught up")
+    follower.stop()
+    told = [(event["sequence"], event["kind"]) for event in follower.log]
+    stored = Event.objects.using(ALIAS).filter(operation_id=identifier).values_list("sequence", "kind")
+    assert told == list(stored)
