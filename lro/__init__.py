@@ -23,7 +23,17 @@ _HOME = {
     "OperationTask": ".runtime.operations",
     "register": ".runtime.registry",
 }
-__all__ = ["Fail", "Interrupted", "Operation", "OperationContext", "OperationTask", "Problem", "Reject", "Retry", "register"]
+__all__ = [
+    "Fail",
+    "Interrupted",
+    "Operation",
+    "OperationContext",
+    "OperationTask",
+    "Problem",
+    "Reject",
+    "Retry",
+    "register",
+]
 
 
 def __getattr__(name: str) -> Any:

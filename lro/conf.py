@@ -38,7 +38,9 @@ def conf() -> Conf:
     known = {field.name for field in fields(Conf)}
     unknown = sorted(set(overrides) - {name.upper() for name in known})
     if unknown:
-        raise ImproperlyConfigured(f"LRO has unknown settings: {', '.join(unknown)}. Known: {', '.join(sorted(known)).upper()}.")
+        raise ImproperlyConfigured(
+            f"LRO has unknown settings: {', '.join(unknown)}. Known: {', '.join(sorted(known)).upper()}."
+        )
     return Conf(**{name.lower(): value for name, value in overrides.items()})
 
 

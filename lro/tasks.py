@@ -27,8 +27,8 @@ class OperationRequest(Request):
         return super().on_failure(exc_info, send_failed_event, return_ok)
 
 
-class OperationCeleryTask(Task):
-    Request = OperationRequest
+class OperationCeleryTask(Task):  # type: ignore[type-arg]
+    Request = OperationRequest  # type: ignore[assignment]
     abstract = True
     acks_late = False
     ignore_result = True

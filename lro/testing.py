@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 from django.db.models import Max
@@ -51,7 +52,7 @@ def _endings(operation: Operation, using: str) -> Iterator[str]:
     kinds = list(operation.events.using(using).values_list("kind", flat=True))
     if (kinds[-1:] and kinds[-1] in TERMINAL_KINDS) != operation.is_terminal:
         yield f"its last event is {kinds[-1:]}"
-    for kind, following in zip(kinds, kinds[1:], strict=False):
+    for kind, following in pairwise(kinds):
         if kind in TERMINAL_KINDS and following != "retry.scheduled":
             yield f"after it had ended ({kind}) came {following}"
 

@@ -35,12 +35,15 @@ class Progress:
 
 
 class ImportRun:
-    def __init__(self, op: OperationContext, upload: Upload, *, name: str, layout: dict[str, Any], **wanted: Any) -> None:
+    def __init__(
+        self, op: OperationContext, upload: Upload, *, name: str, layout: dict[str, Any], **wanted: Any
+    ) -> None:
         self.op, self.upload = op, upload
         self.layout = Layout.from_json(layout)
         self.types: dict[str, str] = wanted.get("types") or {}
         self.dataset = self._open_dataset(name)
-        self.tally = column_types.TypeTally(self.layout.columns)
+        self.untyped = [name for name in self.layout.columns if name not in self.types]
+        self.tally = column_types.TypeTally(self.untyped)
         self.done = self._resume()
         self.began = time.monotonic() - self.done.seconds
 
@@ -85,7 +88,7 @@ class ImportRun:
             self.op.reject(
                 reject.line, reject.code, reject.message, column=reject.column, raw=reject.raw, offset=reject.offset
             )
-        self.tally.add(parsed.table)
+        self.tally.add(parsed.table.select(self.untyped))
         part = self._write_part(parsed.table)
         self._advance(block, parsed, part)
         self.op.checkpoint(self._cursor(), save=part.save if part else None)
@@ -127,7 +130,8 @@ class ImportRun:
         self._remove_leftovers()
 
     def _column_types(self) -> dict[str, str]:
-        return {**self.tally.result(), **self.types}
+        found = self.tally.result() | self.types
+        return {name: found[name] for name in self.layout.columns}
 
     def _detected(self) -> dict[str, Any]:
         layout = self.layout

@@ -41,7 +41,9 @@ class Upload(models.Model):
 
 
 class Dataset(models.Model):
-    """A table in Parquet parts, whose cells are text; `columns` names each column and the type that all its cells fit.
+    """A table in Parquet parts. `columns` names each column and the type that all its cells fit.
+
+    A column whose type was declared is stored in that type, every other one as text: no guess loses anything.
 
     It belongs to what made it by `operation_id`, and is complete once `ready_at` is set.
     """

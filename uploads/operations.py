@@ -29,14 +29,22 @@ class Import(OperationTask):
         file: ReceivedFile = data["file"]
         filename = _plain_name(file.name or "")
         if file.is_too_large:
-            raise Problem(413, "upload_too_large", f"The file has {file.size:,} bytes, at most {max_bytes():,} are allowed.")
+            message = f"The file has {file.size:,} bytes, at most {max_bytes():,} are allowed."
+            raise Problem(413, "upload_too_large", message)
         layout = _inspect(file, filename, data)
         types = _known_types(data.get("types") or {}, layout.columns)
-        upload = Upload(owner=owner, filename=filename, size=file.size, sha256=file.sha256)
+        upload = Upload(owner=owner, filename=filename, size=file.size or 0, sha256=file.sha256)
         file.keep_as(upload.path)
         upload.save(force_insert=True)
         name = data.get("name") or filename
-        return {"upload": str(upload.pk), "filename": filename, "name": name, "sha256": file.sha256, "layout": layout.to_json(), "types": types}
+        return {
+            "upload": str(upload.pk),
+            "filename": filename,
+            "name": name,
+            "sha256": file.sha256,
+            "layout": layout.to_json(),
+            "types": types,
+        }
 
     @classmethod
     def identity(cls, prepared: dict[str, Any]) -> Any:

@@ -21,7 +21,7 @@ Scope = dict[str, Any]
 App = Callable[[Scope, Any, Any], Awaitable[None]]
 
 
-class ReceivedFile(UploadedFile):
+class ReceivedFile(UploadedFile):  # type: ignore[type-arg]
     """A received file that still belongs to the request: deleted with it unless it is kept."""
 
     def __init__(self, path: Path, name: str, size: int, sha256: str, is_too_large: bool) -> None:
@@ -31,7 +31,7 @@ class ReceivedFile(UploadedFile):
     def keep_as(self, target: Path) -> None:
         """Make the file durable under its final name."""
         target.parent.mkdir(parents=True, exist_ok=True)
-        os.fsync(self.file.fileno())
+        os.fsync(self.fileno())
         os.replace(self.path, target)
 
     def close(self) -> None:

@@ -30,12 +30,14 @@ def append(operation_id: UUID, entries: Sequence[Entry], *, where: Q | None = No
 
     Returns the operation as it is now, or None (and nothing is written) where the condition does not hold.
     """
-    entries = [(kind, storable(data, what=f"event '{kind}'", max_bytes=conf().event_max_bytes)) for kind, data in entries]
+    entries = [
+        (kind, storable(data, what=f"event '{kind}'", max_bytes=conf().event_max_bytes)) for kind, data in entries
+    ]
     with transaction.atomic():
         rows = Operation.objects.filter(where or Q(), pk=operation_id)
         if not rows.update(last_sequence=F("last_sequence") + len(entries), updated_at=Now(), **changes):
             return None
-        operation = Operation.objects.defer(*_DEFERRED).get(pk=operation_id)
+        operation: Operation = Operation.objects.defer(*_DEFERRED).get(pk=operation_id)
         _insert(operation, entries)
         return operation
 

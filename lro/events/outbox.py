@@ -7,7 +7,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Hashable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 Item = TypeVar("Item")
 
@@ -15,14 +15,18 @@ _EXIT_SECONDS = 2.0
 
 
 class Outbox(Generic[Item]):
-    """Hands what was put in to `deliver`, in lists, the newest per key; the thread is started at first use, after any fork.
+    """Hands what was put in to `deliver`, in lists, the newest per key. The thread is started at first use.
 
     `deliver` must not raise. What is still here when the process is killed is lost, so only hints may go this way.
     """
 
     def __init__(self, name: str, deliver: Callable[[list[Item]], None]) -> None:
         self._name, self._deliver = name, deliver
-        self._reset()
+        self._changed = threading.Condition()
+        self._idle = threading.Event()
+        self._idle.set()
+        self._pending: dict[Hashable, Item] = {}
+        self._thread: threading.Thread | None = None
         _outboxes.add(self)
 
     def put(self, key: Hashable, item: Item) -> None:
@@ -47,20 +51,17 @@ class Outbox(Generic[Item]):
                 items, self._pending = list(self._pending.values()), {}
             self._deliver(items)
 
-    def _reset(self) -> None:
-        self._changed = threading.Condition()
-        self._pending: dict[Hashable, Item] = {}
-        self._thread: threading.Thread | None = None
-        self._idle = threading.Event()
-        self._idle.set()
+    def forget(self) -> None:
+        """In a process that was just forked: the thread and what it was to send belong to the parent."""
+        type(self).__init__(self, self._name, self._deliver)
 
 
-_outboxes: weakref.WeakSet[Outbox[object]] = weakref.WeakSet()
+_outboxes: weakref.WeakSet[Outbox[Any]] = weakref.WeakSet()
 
 
 def _reset_all() -> None:
     for outbox in list(_outboxes):
-        outbox._reset()
+        outbox.forget()
 
 
 def _flush_all() -> None:

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import AsyncIterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from channels.layers import get_channel_layer
 
@@ -38,7 +38,7 @@ def _deliver(hints: list[Hint]) -> None:
 
 
 async def _send(hints: list[Hint]) -> None:
-    layer = get_channel_layer()
+    layer: Any = get_channel_layer()
     try:
         message = {"type": "lro.hints", "hints": [list(hint) for hint in hints]}
         await asyncio.wait_for(layer.group_send(GROUP, message), timeout=2)
@@ -62,7 +62,7 @@ _outbox: Outbox[Hint] = Outbox("lro-publisher", _deliver)
 
 async def hints() -> AsyncIterator[list[Hint]]:
     """The hints of all processes, as they arrive."""
-    layer = get_channel_layer()
+    layer: Any = get_channel_layer()
     channel = await layer.new_channel("lro")
     await layer.group_add(GROUP, channel)
     try:

@@ -21,7 +21,7 @@ from ..states import HELD, State
 
 @cache
 def node() -> str:
-    """Names this machine together with its process-id namespace, so that two containers never mistake each other's ids."""
+    """This machine and its process-id namespace: two containers must never mistake each other's processes."""
     try:
         namespace = os.readlink("/proc/self/ns/pid").strip("pid:[]")
     except OSError:

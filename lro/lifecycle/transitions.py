@@ -27,7 +27,9 @@ _RELEASED: dict[str, Any] = {"worker": "", "lease_expires_at": None}
 _REVOKED: dict[str, Any] = {**_RELEASED, "fence": F("fence") + 1}
 
 
-def _enter(target: State, operation_id: UUID, entries: list[Entry], where: Q | None = None, **changes: Any) -> Operation | None:
+def _enter(
+    target: State, operation_id: UUID, entries: list[Entry], where: Q | None = None, **changes: Any
+) -> Operation | None:
     legal = Q(state__in=sources(target)) & (where or Q())
     kind, data = entries[-1]
     entries = [*entries[:-1], (kind, {**data, "state": target.value})]
@@ -206,7 +208,10 @@ def pause(operation_id: UUID, by: str) -> Operation:
     operation = _enter(
         State.PAUSED, operation_id, [("paused", {"by": by})], Q(state__in=[State.QUEUED, State.RETRYING]), **_REVOKED
     ) or _enter(
-        State.PAUSING, operation_id, [("step", {"message": "A pause was asked for.", "by": by})], stop_requested_at=Now()
+        State.PAUSING,
+        operation_id,
+        [("step", {"message": "A pause was asked for.", "by": by})],
+        stop_requested_at=Now(),
     )
     return operation or _already(operation_id, {State.PAUSING, State.PAUSED}, "paused")
 

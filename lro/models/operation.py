@@ -29,7 +29,9 @@ class Operation(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     name = models.CharField(max_length=100)
-    state = models.CharField(max_length=12, choices=[(state.value, state.value) for state in State], default=State.QUEUED)
+    state = models.CharField(
+        max_length=12, choices=[(state.value, state.value) for state in State], default=State.QUEUED
+    )
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="operations"
     )

@@ -80,4 +80,6 @@ def _ask(check: Callable[[], Finding]) -> Finding:
     try:
         return check()
     except Exception as error:
-        return Finding(check.__name__, f"{type(error).__name__}: {error}", "See its settings, and that its server runs.")
+        return Finding(
+            check.__name__, f"{type(error).__name__}: {error}", "See its settings, and that its server runs."
+        )

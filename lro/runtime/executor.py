@@ -75,7 +75,7 @@ class Execution:
             return lambda: transitions.end_badly(self.held, failure)
 
     def settle(self, outcome: Callable[[], object]) -> None:
-        """Write the outcome, again while the database is away and the lease may be ours; else the reconciler ends it."""
+        """Write the outcome; again while the database is away and the lease may be ours. Else it will be rescued."""
         deadline = time.monotonic() + conf().self_fence_seconds
         while True:
             try:

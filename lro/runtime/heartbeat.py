@@ -1,4 +1,4 @@
-"""The proof of life of one attempt: a thread that renews the lease, writes the progress, and hears what was asked for."""
+"""The proof of life of an attempt: a thread that renews the lease, writes the progress, and hears what is asked."""
 
 from __future__ import annotations
 

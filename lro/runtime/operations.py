@@ -43,7 +43,7 @@ class OperationTask:
         """What makes two requests the same for an idempotency key; by default the whole input."""
         return prepared
 
-    def run(self, op: OperationContext, **data: Any) -> Any:
+    def run(self, op: OperationContext, *args: Any, **data: Any) -> Any:
         """Do the work and return its result as JSON data."""
         raise NotImplementedError(f"{type(self).__name__} must define run(self, op, …)")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from uuid import UUID
 
 from celery import current_app
 from django.db import DatabaseError, InterfaceError, connection
@@ -36,7 +37,7 @@ def _deliver(operations: list[Operation]) -> None:
         _leave_to_the_reconciler(unsent)
 
 
-def _leave_to_the_reconciler(identifiers: list[object]) -> None:
+def _leave_to_the_reconciler(identifiers: list[UUID]) -> None:
     """Say that these were not woken; where even that fails, it will find that their wake is old."""
     try:
         Operation.objects.filter(pk__in=identifiers, state=State.QUEUED).update(woken_at=None)

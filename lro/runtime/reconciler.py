@@ -55,7 +55,9 @@ def requeue_due() -> int:
 def wake_forgotten() -> int:
     """Queued operations whose wake was never sent, or may have been lost with the broker's memory."""
     old = timedelta(seconds=conf().rewake_seconds)
-    forgotten = Operation.objects.filter(Q(woken_at=None) | Q(woken_at__lt=Now() - old), state=State.QUEUED, run_at__lte=Now())
+    forgotten = Operation.objects.filter(
+        Q(woken_at=None) | Q(woken_at__lt=Now() - old), state=State.QUEUED, run_at__lte=Now()
+    )
     return sum(_wake(operation) for operation in forgotten.order_by("run_at")[: conf().batch_size])
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.http import QueryDict
 from rest_framework.exceptions import PermissionDenied, ValidationError
 
 from ..conf import conf
@@ -34,7 +35,7 @@ def validate(name: str, data: Any, owner: Any) -> tuple[type[OperationTask], dic
     if cls.input_serializer is None:
         if not isinstance(data, dict):
             raise ValidationError("The input must be a JSON object.")
-        return cls, dict(data)
+        return cls, data.dict() if isinstance(data, QueryDict) else dict(data)
     serializer = cls.input_serializer(data=data, context={"owner": owner})
     serializer.is_valid(raise_exception=True)
     return cls, dict(serializer.validated_data)

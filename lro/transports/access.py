@@ -19,7 +19,7 @@ def visible_operation(user: Any, operation_id: UUID | str) -> Operation:
         identifier = operation_id if isinstance(operation_id, UUID) else UUID(str(operation_id))
     except ValueError:
         raise Http404 from None
-    found = Operation.objects.visible_to(user).select_related("owner").filter(pk=identifier).first()
+    found: Operation | None = Operation.objects.visible_to(user).select_related("owner").filter(pk=identifier).first()
     if found is None:
         raise Http404("There is no such operation.")
     return found

@@ -162,8 +162,7 @@ class Follower:
         """Send the events after the cursor, in order."""
         identifier = str(row.pk)
         while True:
-            after = self.cursors.get(identifier, 0)
-            events = await read(lambda: list(Event.objects.filter(operation_id=row.pk, sequence__gt=after)[:_PAGE]))
+            events = await read(_events, row.pk, self.cursors.get(identifier, 0))
             for event in events:
                 frame: Frame = {"type": "event", "event": payloads.event(event)}
                 if event.kind in payloads.LIFECYCLE and event.sequence >= row.last_sequence:
@@ -211,6 +210,10 @@ class Hub:
         for follower in self._followers:
             for hint in hints:
                 follower.hear(hint)
+
+
+def _events(operation_id: UUID, after: int) -> list[Event]:
+    return list(Event.objects.filter(operation_id=operation_id, sequence__gt=after)[:_PAGE])
 
 
 def _recent() -> list[Hint]:

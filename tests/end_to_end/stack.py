@@ -92,7 +92,9 @@ class Stack:
 
     def _login(self, username: str) -> str | None:
         try:
-            answer = httpx.post(f"{self.url}/auth/token/", json={"username": username, "password": PASSWORD}, timeout=30)
+            answer = httpx.post(
+                f"{self.url}/auth/token/", json={"username": username, "password": PASSWORD}, timeout=30
+            )
         except httpx.TransportError:
             return None
         return str(answer.json()["access"]) if answer.status_code == 200 else None

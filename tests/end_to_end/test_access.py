@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from tests.end_to_end.stack import Stack
@@ -57,7 +61,7 @@ def test_no_token_is_401_and_no_socket(drained: Stack) -> None:
     assert httpx.get(f"{drained.url}/operations/").status_code == 401
     with socket(drained, "lro.v1", "bearer.nonsense") as link:
         assert json.loads(link.recv(timeout=10))["code"] == "not_authenticated"
-        with pytest.raises(Exception) as ended:
+        with pytest.raises(ConnectionClosed) as ended:
             link.recv(timeout=10)
     assert ended.value.rcvd.code == 4401
 
@@ -89,3 +93,16 @@ def test_a_bad_frame_is_refused_by_name_and_does_not_end_the_stream(drained: Sta
         ):
             assert say(link, **frame)["code"] == code
         assert say(link, type="subscribe", operation=of_demo)["type"] == "snapshot"
+
+
+def test_rejects_are_a_download_that_no_spreadsheet_runs(drained: Stack, tmp_path: Path) -> None:
+    path = tmp_path / "formulas.csv"
+    path.write_text("a,b\n=1+1\n")
+    with drained.client() as client:
+        identifier = drained.upload(client, path)["id"]
+        drained.await_end(identifier)
+        answer = client.get(f"/operations/{identifier}/rejects/", params={"format": "csv"})
+    assert answer.headers["content-disposition"].startswith("attachment")
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    row = next(csv.DictReader(io.StringIO(answer.text)))
+    assert (row["position"], row["code"], row["raw"]) == ("2", "ragged_short", "'=1+1")

@@ -15,4 +15,6 @@ def ready(request: HttpRequest) -> JsonResponse:
     findings = diagnosis.examine()
     is_ready = all(finding.is_good for finding in findings)
     checks = {finding.name: "ok" if finding.is_good else finding.problem for finding in findings}
-    return JsonResponse({"status": "ready" if is_ready else "unready", "checks": checks}, status=200 if is_ready else 503)
+    return JsonResponse(
+        {"status": "ready" if is_ready else "unready", "checks": checks}, status=200 if is_ready else 503
+    )

@@ -14,7 +14,9 @@ from ...exceptions import Problem
 
 
 class BoundedJSONParser(JSONParser):
-    def parse(self, stream: IO[bytes], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None) -> Any:
+    def parse(
+        self, stream: IO[bytes], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
+    ) -> Any:
         limit = conf().input_max_bytes
         body = stream.read(limit + 1)
         if len(body) > limit:

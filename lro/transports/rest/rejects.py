@@ -7,7 +7,7 @@ import io
 from collections.abc import AsyncIterator
 from typing import Any
 
-from asgiref.sync import sync_to_async
+from channels.db import database_sync_to_async
 from django.http import StreamingHttpResponse
 
 from ...models import Operation
@@ -25,7 +25,7 @@ def as_csv(operation: Operation) -> StreamingHttpResponse:
 async def _stream(operation: Operation) -> AsyncIterator[str]:
     yield _lines([_COLUMNS])
     position = -1
-    while page := await sync_to_async(_page)(operation, position):
+    while page := await database_sync_to_async(_page)(operation, position):
         yield _lines([[_harmless(value) for value in row] for row in page])
         position = page[-1][0]
 

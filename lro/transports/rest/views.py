@@ -27,7 +27,7 @@ class StartView(APIView):
     parser_classes = [BoundedJSONParser, MultiPartParser, FormParser]
 
     def post(self, request: Request, module: str, operation: str) -> Response:
-        name, data = f"{module}.{operation}", _input(request)
+        name, data = f"{module}.{operation}", request.data
         if request.query_params.get("validate_only") == "true":
             submission.validate(name, data, request.user)
             return Response({"valid": True})
@@ -36,10 +36,6 @@ class StartView(APIView):
             raise Problem(400, "invalid_idempotency_key", "An Idempotency-Key has at most 255 characters.")
         made = submission.submit(name, data, request.user, idempotency_key=key)
         return _started(request, made)
-
-
-def _input(request: Request) -> Any:
-    return request.data.dict() if hasattr(request.data, "dict") else request.data
 
 
 def _started(request: Request, made: submission.Submission) -> Response:
@@ -122,7 +118,9 @@ class VerbView(APIView):
     def post(self, request: Request, pk: UUID) -> Response:
         options: dict[str, Any] = {}
         if self.verb == "retry":
-            options["source"] = request.data.get("from", "checkpoint") if isinstance(request.data, dict) else "checkpoint"
+            options["source"] = (
+                request.data.get("from", "checkpoint") if isinstance(request.data, dict) else "checkpoint"
+            )
             if options["source"] not in ("checkpoint", "start"):
                 raise Problem(400, "invalid", "'from' is 'checkpoint' or 'start'.", [{"pointer": "/from"}])
         row: Operation = access.act(request.user, self.verb, pk, **options)

@@ -38,14 +38,15 @@ class OperationsConsumer(AsyncWebsocketConsumer):
         self._follower: Follower | None = None
         self._watch: asyncio.Task[None] | None = None
         self._allowance, self._allowed_at = float(_FRAMES), time.monotonic()
-        offers = authentication.PROTOCOL in self.scope.get("subprotocols", [])
+        scope: dict[str, Any] = self.scope  # type: ignore[assignment]
+        offers = authentication.PROTOCOL in scope.get("subprotocols", [])
         await self.accept(subprotocol=authentication.PROTOCOL if offers else None)
-        if not authentication.is_trusted_origin(self.scope):
+        if not authentication.is_trusted_origin(scope):
             await self._end(FORBIDDEN_ORIGIN, "forbidden_origin", "This origin may not open a socket here.")
-        elif token := authentication.offered_token(self.scope):
+        elif token := authentication.offered_token(scope):
             await self._authenticate(token)
-        elif authentication.is_from_browser(self.scope) and self.scope["user"].is_authenticated:
-            await self._welcome(Identity(self.scope["user"]))
+        elif authentication.is_from_browser(scope) and scope["user"].is_authenticated:
+            await self._welcome(Identity(scope["user"]))
         else:
             self._watch = asyncio.create_task(self._await_authentication())
 
@@ -92,7 +93,11 @@ class OperationsConsumer(AsyncWebsocketConsumer):
             await self._follower.start()
         self._follower.user = identity.user
         self._watch = asyncio.create_task(self._watch_over(identity))
-        ready = {"type": "ready", "user": identity.user.get_username(), "expires_at": payloads.time(identity.expires_at)}
+        ready = {
+            "type": "ready",
+            "user": identity.user.get_username(),
+            "expires_at": payloads.time(identity.expires_at),
+        }
         await self._send(ready)
 
     async def _watch_over(self, identity: Identity) -> None:

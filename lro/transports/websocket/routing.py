@@ -4,4 +4,4 @@ from django.urls import path
 
 from .consumers import OperationsConsumer
 
-websocket_urlpatterns = [path("ws/operations/", OperationsConsumer.as_asgi())]
+websocket_urlpatterns = [path("ws/operations/", OperationsConsumer.as_asgi())]  # type: ignore[arg-type]
