@@ -5,7 +5,7 @@ block size, and an import resumed at any block's end yields what an uninterrupte
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
@@ -40,6 +40,14 @@ class Block:
     start: Cursor
     end: Cursor
     data: bytes
+    known: Records | None = field(default=None, compare=False, repr=False)
+
+    def records(self, layout: Layout) -> Records:
+        """The records of `data`, found anew where the cutting is not at hand (in another process, say)."""
+        if self.known is not None:
+            return self.known
+        units = as_units(self.data, layout.encoding)
+        return scan(units, layout.delimiter, layout.quotechar, at_end=True, columns=len(layout.columns))
 
     @property
     def is_cut(self) -> bool:
@@ -85,38 +93,45 @@ class _Window:
         self.buffer = b"".join(pieces)
         return held > 0
 
+    def units(self) -> bytes:
+        """The window as code units; half a unit counts only if no more follows."""
+        whole = len(self.buffer) if self.at_end else len(self.buffer) // self.width * self.width
+        return as_units(self.buffer[:whole], self.layout.encoding)
+
     def cut(self, block_bytes: int) -> Block | None:
         """Give out the records that end within `block_bytes`, at least one; None if none is complete."""
         layout = self.layout
-        units = as_units(self.buffer, layout.encoding)
-        records = scan(units, layout.delimiter, layout.quotechar, at_end=self.at_end, columns=len(layout.columns))
+        records = scan(
+            self.units(), layout.delimiter, layout.quotechar, at_end=self.at_end, columns=len(layout.columns)
+        )
         if not len(records.stops):
             return None
-        size, lines = self._border(records, block_bytes)
-        return self._give(self.buffer[:size], size, lines)
-
-    def _border(self, records: Records, block_bytes: int) -> tuple[int, int]:
         fitting = int(records.stops.searchsorted(block_bytes // self.width, side="right"))
-        last = max(fitting, 1) - 1
-        return min(int(records.stops[last]) * self.width, len(self.buffer)), int(records.next_lines[last])
+        given = records.first(max(fitting, 1))
+        size = min(given.consumed * self.width, len(self.buffer))
+        start = self._advance(size, given.consumed_lines)
+        data, self.buffer = self.buffer[:size], self.buffer[size:]
+        return Block(start, self.cursor, data, given)
 
     def cut_long_line(self, file: BinaryIO) -> Block | None:
         """Skip the line at the window's start if it is longer than any record may be."""
         limit = MAX_RECORD * self.width
-        units = as_units(self.buffer, self.layout.encoding)
+        units = self.units()
         if len(units) <= MAX_RECORD or b"\n" in units or b"\r" in units[:-1]:
             return None
         kept, size = self.buffer[:limit], 0
         while (found := self._line_length()) is None:
             # The last unit stays: it may be the CR of a CRLF.
-            size += len(self.buffer) - self.width
-            self.buffer = self.buffer[-self.width :]
+            done = (len(self.buffer) // self.width - 1) * self.width
+            self.buffer, size = self.buffer[done:], size + done
             self.fill(file, limit)
-        return self._give(kept, size + found, 1, held=found)
+        start = self._advance(size + found, 1)
+        self.buffer = self.buffer[found:]
+        return Block(start, self.cursor, kept)
 
     def _line_length(self) -> int | None:
         """Bytes to the end of the window's first line; None if more must be read."""
-        units = as_units(self.buffer, self.layout.encoding)
+        units = self.units()
         returns, feed = units.find(b"\r"), units.find(b"\n")
         if returns >= 0 and (returns + 1 < len(units) or self.at_end) and not 0 <= feed < returns:
             return (returns + 1 + (units[returns + 1 : returns + 2] == b"\n")) * self.width
@@ -124,8 +139,8 @@ class _Window:
             return (feed + 1) * self.width
         return len(self.buffer) if self.at_end else None
 
-    def _give(self, data: bytes, size: int, lines: int, *, held: int | None = None) -> Block:
+    def _advance(self, size: int, lines: int) -> Cursor:
+        """Move the cursor; where it was."""
         start = self.cursor
         self.cursor = Cursor(start.offset + size, start.line + lines)
-        self.buffer = self.buffer[size if held is None else held :]
-        return Block(start, self.cursor, data)
+        return start

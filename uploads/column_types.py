@@ -9,6 +9,7 @@ in UTC without one; a value without a zone is taken as UTC, and inference wants 
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -34,6 +35,7 @@ _BOOLEANS = pa.array(["true", "false", "True", "False", "TRUE", "FALSE"])
 # Leading zeros, plus signs and more digits than a float keeps: numbers by form, not by use.
 _CODE_LIKE = r"^\+|^-?0[0-9]|^-?[0-9]{17,}$"
 _EXACT_INTEGERS = 10**16
+_SAMPLE = 16
 _ZONED = pa.timestamp("us", "UTC")
 # Narrower first: the first that still fits is the column's type.
 _CANDIDATES = ("integer", "number", "boolean", "date", "datetime", "datetime_zoned")
@@ -48,15 +50,18 @@ class TypeTally:
     def __init__(self, columns: Sequence[str]) -> None:
         self.rows = 0
         self.nulls = dict.fromkeys(columns, 0)
-        self.fits = dict.fromkeys(columns, _CANDIDATES)
+        self.fits: dict[str, tuple[str, ...]] = dict.fromkeys(columns, _CANDIDATES)
 
     def add(self, table: pa.Table) -> None:
-        """Count in a table of strings with this tally's columns."""
+        """Count in a table with this tally's columns; those already typed are known, and only their nulls count."""
         self.rows += table.num_rows
         for name, column in zip(table.column_names, table.columns, strict=True):
             self.nulls[name] += column.null_count
-            if self.fits[name] and column.null_count < len(column):
-                self.fits[name] = _still_fitting(column, self.fits[name])
+            if self.fits[name] and column.null_count < len(column) and pa.types.is_string(column.type):
+                # A cast that fails costs the more, the more values fail: a few settle most columns.
+                sample = column.slice(0, _SAMPLE).drop_null()
+                likely = _still_fitting(sample, self.fits[name]) if len(sample) else self.fits[name]
+                self.fits[name] = _still_fitting(column, likely)
 
     def merge(self, other: "TypeTally") -> None:
         """Count in what another tally saw of the same columns."""
@@ -155,9 +160,7 @@ def _cast_lazily(frame: Any, types: Mapping[str, str]) -> Any:
         return pl.from_arrow(cast(table, {"value": kind}).column("value").combine_chunks())
 
     return frame.with_columns(
-        pl.col(name).map_batches(
-            lambda series, kind=kind: to_series(series, kind), return_dtype=words.get(kind, pl.Datetime("us"))
-        )
+        pl.col(name).map_batches(partial(to_series, kind=kind), return_dtype=words.get(kind, pl.Datetime("us")))
         for name, kind in types.items()
         if kind != "string"
     )
@@ -169,6 +172,8 @@ def _still_fitting(column: pa.ChunkedArray, candidates: tuple[str, ...]) -> tupl
         if integers is not None:
             return ("integer", "number") if _keeps_as_float(integers) else ("integer",)
         candidates = candidates[1:]
+    if candidates[:1] == ("date",) and _fits(column, "date"):
+        return tuple(kind for kind in candidates if kind in ("date", "datetime"))
     return tuple(kind for kind in candidates if _fits(column, kind))
 
 
@@ -176,17 +181,13 @@ def _fits(column: pa.ChunkedArray, kind: str) -> bool:
     if kind == "integer":
         return _integers(column) is not None
     if kind == "boolean":
-        return bool(pc.all(pc.is_in(column, _BOOLEANS) if not column.null_count else _all_in(column)).as_py())
+        return bool(pc.all(pc.is_in(column.drop_null(), _BOOLEANS)).as_py())
     target = _ZONED if kind == "datetime_zoned" else ARROW_TYPES[kind]
     try:
         values = pc.cast(column, target)
     except pa.ArrowInvalid:
         return False
     return kind != "number" or _plain_numbers(column, values)
-
-
-def _all_in(column: pa.ChunkedArray) -> Any:
-    return pc.is_in(column.drop_null(), _BOOLEANS)
 
 
 def _integers(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
@@ -200,7 +201,7 @@ def _integers(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
 
 def _keeps_as_float(integers: pa.ChunkedArray) -> bool:
     span = pc.min_max(integers).as_py()
-    return bool(-_EXACT_INTEGERS < span["min"] and span["max"] < _EXACT_INTEGERS)
+    return bool(span["min"] > -_EXACT_INTEGERS and span["max"] < _EXACT_INTEGERS)
 
 
 def _plain_numbers(column: pa.ChunkedArray, values: pa.ChunkedArray) -> bool:

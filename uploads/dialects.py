@@ -37,7 +37,9 @@ def choose_delimiter(units: bytes, quote: str, *, at_end: bool, has_header: bool
     by_mark = {candidate.delimiter: candidate for candidate in usable}
     if prefers_tab:
         if "\t" not in by_mark:
-            raise _ambiguous(f"The file is named as tab-separated, but a {_name(ranked[0])} separates its values", ranked)
+            raise _ambiguous(
+                f"The file is named as tab-separated, but a {_name(ranked[0])} separates its values", ranked
+            )
         return "\t"
     rivals = [candidate for candidate in ranked[1:] if candidate.share >= floor]
     if rivals and rivals[0].columns * 2 > ranked[0].columns:

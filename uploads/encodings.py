@@ -15,7 +15,8 @@ _BOMS = (
     (b"\xfe\xff", "utf-16-be"),
 )
 _SUPPORTED = ("utf-8", "utf-16-", "ascii", "cp", "iso8859", "latin", "koi8", "mac", "gb", "big5", "shift_jis", "euc")
-_GUESSABLE = ("cp1252", "cp1250", "cp1251", "koi8_r", "cp1253", "cp1254")
+# Other Latin code pages cannot be told from cp1252 by a few accents: that guess stays with the person.
+_NOT_LATIN = ("cp1251", "koi8_r", "cp1253")
 _FALLBACK = "cp1252"
 
 
@@ -120,7 +121,9 @@ def _check_lines(head: bytes, name: str) -> None:
         offset += len(line)
     if failures and (failures[0][0] == 0 or len(failures) * 10 > len(complete)):
         at = failures[0][1]
-        raise Refusal("wrong_encoding", f"The file is not {name}: byte 0x{head[at]:02X} at offset {at} has no meaning in it.")
+        raise Refusal(
+            "wrong_encoding", f"The file is not {name}: byte 0x{head[at]:02X} at offset {at} has no meaning in it."
+        )
 
 
 def _by_content(head: bytes, whole: bool) -> Encoding:
@@ -134,7 +137,9 @@ def _by_content(head: bytes, whole: bool) -> Encoding:
         return Encoding("utf-8", 0, "The file is UTF-8, but some bytes are not; rows with such bytes are rejected.")
     name = _single_byte(head)
     return Encoding(
-        name, 0, f"The file is not UTF-8; it is read as {name}. If characters look wrong, send the file with another encoding."
+        name,
+        0,
+        f"The file is not UTF-8; it is read as {name}. If characters look wrong, send the file with another encoding.",
     )
 
 
@@ -143,7 +148,7 @@ def _single_byte(head: bytes) -> str:
 
     lines = [line for line in head.splitlines()[:-1] or [head] if not line.isascii()]
     sample = b"\n".join(lines)[:16384]
-    best = from_bytes(sample, cp_isolation=list(_GUESSABLE), enable_fallback=False).best()
-    if best is None or _FALLBACK in best.could_be_from_charset:
+    best = from_bytes(sample, cp_isolation=[_FALLBACK, *_NOT_LATIN], enable_fallback=False).best()
+    if best is None or best.encoding not in _NOT_LATIN or _FALLBACK in best.could_be_from_charset:
         return _FALLBACK
     return codecs.lookup(best.encoding).name

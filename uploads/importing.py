@@ -17,6 +17,8 @@ from .layout import Layout
 from .models import Dataset, Part, Upload
 
 _MEGABYTE = 1_000_000
+#: Half the memory of 4 MiB at the same speed, a smoother bar, and a cancel that is heard sooner.
+_BLOCK_BYTES = 2 * 2**20
 
 
 @dataclass
@@ -53,7 +55,7 @@ class ImportRun:
         self._report()
         self._remove_leftovers()
         start = blocks.Cursor(self.done.offset, self.done.line)
-        for block in blocks.blocks(self.upload.path, self.layout, start):
+        for block in blocks.blocks(self.upload.path, self.layout, start, block_bytes=_BLOCK_BYTES):
             self.op.check()
             self._take(block)
             self._report()

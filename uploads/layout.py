@@ -81,7 +81,7 @@ def inspect(
         head.units, _QUOTE, at_end=head.whole, has_header=has_header, prefers_tab=extension(filename) in ("tsv", "tab")
     )
     records = scan(head.units, mark, _QUOTE, at_end=head.whole)
-    first = _first_record(records)
+    first = _first_record(head, records)
     names = _header(head, records, first, mark) if has_header else [""] * _width(head, mark)
     columns, warnings = _unique_names(names, warn=has_header)
     offset, line = _data_start(head, records, first, has_header)
@@ -114,7 +114,7 @@ def _looks_utf16(data: bytes, whole: bool) -> bool:
         return True
 
 
-def _first_record(records: Records) -> int:
+def _first_record(head: _Head, records: Records) -> int:
     """Index of the first record that is not blank. Raises Refusal."""
     for index, fields in enumerate(records.fields.tolist()):
         if fields == MALFORMED:
@@ -124,7 +124,7 @@ def _first_record(records: Records) -> int:
             break
         if fields != BLANK:
             return index
-    if records.consumed and not (records.fields == TOO_LONG).any():
+    if not head.text or (records.consumed and not (records.fields == TOO_LONG).any()):
         raise Refusal("empty_file", "The file contains only blank lines.")
     raise Refusal("header_too_long", "The first line is longer than 1 MiB.")
 

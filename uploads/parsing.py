@@ -21,11 +21,12 @@ from uploads.blocks import Block
 from uploads.column_types import article, convert
 from uploads.encodings import as_units, unit_width
 from uploads.layout import Layout
-from uploads.records import BLANK, MALFORMED, TOO_LONG, Ints, Records, scan, walk
+from uploads.records import BLANK, MALFORMED, TOO_LONG, Ints, walk
 
 RAW_BYTES = 1024
 _OK, _SHORT, _LONG, _ENCODING, _NUL, _QUOTE, _LENGTH = range(7)
 _CODES = ("", "ragged_short", "ragged_long", "invalid_encoding", "nul_byte", "unterminated_quote", "field_too_long")
+_GROUP = 512
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -76,12 +77,12 @@ class _Text:
         self.encoding = layout.encoding
         self.width = unit_width(layout.encoding)
         self.units = as_units(block.data, layout.encoding)
+        self._decode = codecs.getdecoder(layout.encoding)
         self.grammar = (layout.delimiter, layout.quotechar)
-        self.records: Records = scan(self.units, *self.grammar, at_end=True, columns=len(layout.columns))
-        rows = self.records.fields != BLANK
+        records = block.records(layout)
+        rows = records.fields != BLANK
         self.starts, self.stops, self.lines, self.fields = (
-            array[rows]
-            for array in (self.records.starts, self.records.stops, self.records.lines, self.records.fields)
+            array[rows] for array in (records.starts, records.stops, records.lines, records.fields)
         )
 
     def faults(self) -> npt.NDArray[np.int8]:
@@ -105,17 +106,21 @@ class _Text:
 
     def _undecodable(self) -> Iterator[int]:
         """Indices of the records whose bytes are not in the file's encoding."""
-        decode = codecs.getdecoder(self.encoding)
-        data, position = memoryview(self.block.data), 0
-        while position < len(data):
-            try:
-                decode(data[position:], "strict")
-                return
-            except UnicodeDecodeError as error:
-                unit = (position + error.start) // self.width
-                index = int(self._record_of(np.array([unit]))[0])
+        # In groups: a decoder allocates for all it is given before it meets the first error.
+        for first in range(0, len(self.starts), _GROUP):
+            last = min(first + _GROUP, len(self.starts)) - 1
+            position, stop = int(self.starts[first]) * self.width, int(self.stops[last]) * self.width
+            while (fault := self._first_undecodable(position, stop)) is not None:
+                index = int(self._record_of(np.array([fault // self.width]))[0])
                 yield index
                 position = int(self.stops[index]) * self.width
+
+    def _first_undecodable(self, position: int, stop: int) -> int | None:
+        try:
+            self._decode(memoryview(self.block.data)[position:stop], "strict")
+        except UnicodeDecodeError as error:
+            return position + error.start
+        return None
 
     def _bytes(self, index: int) -> bytes:
         return self.block.data[int(self.starts[index]) * self.width : int(self.stops[index]) * self.width]
@@ -167,7 +172,9 @@ class _Text:
             column = self._column_at(index, int(self.stops[index]))
             return column, "a quote is opened here but not closed properly."
         if fault == _NUL:
-            return self._column_at(index, self.units.index(0, int(self.starts[index]))), "the value contains a NUL byte."
+            return self._column_at(
+                index, self.units.index(0, int(self.starts[index]))
+            ), "the value contains a NUL byte."
         return self._encoding_problem(index)
 
     def _encoding_problem(self, index: int) -> tuple[str, str]:

@@ -4,9 +4,18 @@ import hashlib
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+# Measured on 12 columns of text: dictionaries and minima double the time, and the file is no smaller.
+_FORMAT: dict[str, Any] = {
+    "compression": "zstd",
+    "compression_level": 1,
+    "use_dictionary": False,
+    "write_statistics": False,
+}
 
 
 def write_part(table: pa.Table, path: Path) -> tuple[int, str]:
@@ -17,7 +26,7 @@ def write_part(table: pa.Table, path: Path) -> tuple[int, str]:
     Raises OSError.
     """
     sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd", compression_level=1, use_dictionary=False, row_group_size=max(table.num_rows, 1))
+    pq.write_table(table, sink, row_group_size=max(table.num_rows, 1), **_FORMAT)
     content = memoryview(sink.getvalue())
     digest = hashlib.sha256(content).hexdigest()
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".part-", delete=False) as file:

@@ -54,6 +54,18 @@ class Records:
     consumed: int
     consumed_lines: int
 
+    def first(self, count: int) -> "Records":
+        """The first `count` records, at least one."""
+        return Records(
+            self.starts[:count],
+            self.stops[:count],
+            self.lines[:count],
+            self.fields[:count],
+            self.next_lines[:count],
+            consumed=int(self.stops[count - 1]),
+            consumed_lines=int(self.next_lines[count - 1]),
+        )
+
 
 class Walked(NamedTuple):
     """One record read exactly: where its content ends, how many fields were complete, and whether it is whole."""
@@ -124,9 +136,7 @@ def _field_pattern(delimiter: str, quote: str) -> re.Pattern[bytes]:
     )
 
 
-def _classify(
-    data: npt.NDArray[np.uint8], starts: Ints, ends: Ints, delimiter: int, quote: int
-) -> tuple[Ints, Ints]:
+def _classify(data: npt.NDArray[np.uint8], starts: Ints, ends: Ints, delimiter: int, quote: int) -> tuple[Ints, Ints]:
     """Count the fields of every line as if it were a record; list the lines where that may be wrong."""
     delimiters = np.flatnonzero(data == delimiter)
     quotes = np.flatnonzero(data == quote)
@@ -136,7 +146,8 @@ def _classify(
         line = np.searchsorted(ends, quotes, side="right")
         special = _unusual_lines(data, starts, quotes, line, delimiter, quote)
         usual = quotes[~np.isin(line, special)]
-        delimiters = delimiters[np.searchsorted(usual, delimiters) & 1 == 0]
+        toggles = np.bincount(np.searchsorted(delimiters, usual), minlength=len(delimiters))
+        delimiters = delimiters[np.cumsum(toggles)[: len(delimiters)] & 1 == 0]
     fields = np.diff(np.searchsorted(delimiters, ends), prepend=0) + 1
     fields[np.isin(data[starts], (LF, CR))] = BLANK
     fields[ends - starts > MAX_RECORD] = TOO_LONG

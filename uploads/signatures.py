@@ -40,9 +40,7 @@ def refuse_other_formats(head: bytes, filename: str, *, is_utf16: bool) -> None:
         raise Refusal("unsupported_format", f"The file looks like {kind}, not a table.")
     ending = extension(filename)
     if ending and ending not in _EXTENSIONS:
-        raise Refusal(
-            "unsupported_format", f"Files named .{ending[:20]} cannot be imported; send a .csv or .tsv file."
-        )
+        raise Refusal("unsupported_format", f"Files named .{ending[:20]} cannot be imported; send a .csv or .tsv file.")
 
 
 def _by_magic(head: bytes) -> str:
@@ -79,4 +77,4 @@ def _is_json(head: bytes) -> bool:
             return isinstance(json.loads(candidate), dict | list)
         except ValueError:
             continue
-    return text.startswith(('{"', '[{')) or bool(re.match(r'[\[{]\s+["{]', text))
+    return text.startswith(('{"', "[{")) or bool(re.match(r'[\[{]\s+["{]', text))

@@ -28,7 +28,7 @@ Item = TypeVar("Item")
 
 
 class OperationContext:
-    """The verbs of one attempt. Each write is fenced: once the lease is lost it raises `LeaseLost` and writes nothing."""
+    """The verbs of one attempt. Every write is fenced: without the lease it raises `LeaseLost` and writes nothing."""
 
     def __init__(self, held: Operation, meter: Meter, heartbeat: Heartbeat) -> None:
         self._held, self._meter, self._heartbeat = held, meter, heartbeat

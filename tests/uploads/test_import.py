@@ -193,7 +193,7 @@ def test_an_import_that_is_stopped_at_each_checkpoint_ends_as_one_that_is_not(
     path = tmp_path / "dirty.csv"
     truth = write_dirty_csv(path, 5000, bad_share=0.05)
     cut = blocks.blocks
-    monkeypatch.setattr("uploads.blocks.blocks", lambda *a, **k: cut(*a, **k, block_bytes=64 * 1024))
+    monkeypatch.setattr("uploads.blocks.blocks", lambda *a, **k: cut(*a, **{**k, "block_bytes": 64 * 1024}))
     save = OperationContext.checkpoint
 
     def crash_after(self: OperationContext, *args: Any, **kwargs: Any) -> None:
