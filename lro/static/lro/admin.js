@@ -28,8 +28,8 @@ function append(table, event) {
     h("td", null, event.sequence), h("td", { title: moment(event.time) }, clock(event.time)), h("td", null, event.kind), h("td", null, describe(event))));
 }
 
-const ids = new Set([...bars].map((bar) => bar.getAttribute("operation-id")).concat([...badges].map((badge) => badge.dataset.operationId ?? null)));
-for (const id of ids) if (id) client.follow(id, { onState: show });
+/** One subscription for a whole list: a socket takes a few dozen at most. */
+if (!tables.length && (bars.length || badges.length)) client.followAll({ onOperation: show });
 for (const table of tables) {
   client.follow(table.dataset.operationId ?? "", { after: Number(table.dataset.after ?? 0), onState: show, onEvent: (event) => append(table, event) });
 }

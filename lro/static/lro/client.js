@@ -40,6 +40,8 @@
  * @typedef {{get(): Tokens | null, set(tokens: Tokens | null): void}} TokenStore
  * @typedef {{state: "idle" | "connecting" | "live" | "reconnecting" | "polling", retryAt: number | null}} Connection
  *
+ * @typedef {{onOperation?: (operation: Operation, event: OperationEvent | null) => void, onCaughtUp?: () => void}} Listener
+ *
  * @typedef {object} Follow
  * @property {number} [after] deliver the stored events after this sequence too; without it, only new ones
  * @property {Operation} [operation] what the caller knows already
@@ -47,6 +49,10 @@
  * @property {(operation: Operation) => void} [onState] each change of the operation
  * @property {(event: OperationEvent) => void} [onEvent] each event once, in order
  */
+
+import { Sequencer, applyEvent, backoff } from "./sequence.js";
+
+export { Sequencer, applyEvent, backoff };
 
 const FAILURES_BEFORE_POLLING = 3;
 const POLL_EVERY = 2000;
@@ -87,15 +93,6 @@ export class SignedOut extends Error {
   }
 }
 
-/**
- * Milliseconds to wait before the next socket: from 0.2 s, doubling up to 5 s, spread at random.
- * @param {number} failures @param {() => number} [random]
- */
-export function backoff(failures, random = Math.random) {
-  const ceiling = Math.min(5000, 400 * 2 ** Math.max(0, failures));
-  return Math.round(200 + random() * (ceiling - 200));
-}
-
 /** When a JSON web token expires, in milliseconds, or 0. @param {string} token */
 export function expiry(token) {
   try {
@@ -104,76 +101,6 @@ export function expiry(token) {
   } catch {
     return 0;
   }
-}
-
-/** Orders the events of one operation by sequence, drops repeats and notices gaps. */
-export class Sequencer {
-  /** @param {number | null} [last] the last sequence that was delivered */
-  constructor(last = null) {
-    this.last = last;
-    /** @type {Map<number, OperationEvent>} */
-    this.early = new Map();
-  }
-
-  get gap() {
-    return this.early.size > 0;
-  }
-
-  /** A live event: answers what can be delivered now. @param {OperationEvent} event @returns {OperationEvent[]} */
-  offer(event) {
-    this.last ??= event.sequence - 1;
-    if (event.sequence > this.last) this.early.set(event.sequence, event);
-    return this.#consecutive();
-  }
-
-  /** Stored events, whole and in order; compacted ones may be missing. @param {OperationEvent[]} events */
-  fill(events) {
-    const fresh = events.filter((event) => this.last === null || event.sequence > this.last);
-    fresh.sort((one, other) => one.sequence - other.sequence);
-    if (fresh.length) this.last = fresh[fresh.length - 1].sequence;
-    for (const sequence of this.early.keys()) if (sequence <= (this.last ?? 0)) this.early.delete(sequence);
-    return [...fresh, ...this.#consecutive()];
-  }
-
-  /** The record had nothing more before the early ones: what is missing no longer exists. */
-  release() {
-    const rest = [...this.early.values()].sort((one, other) => one.sequence - other.sequence);
-    this.early.clear();
-    if (rest.length) this.last = rest[rest.length - 1].sequence;
-    return rest;
-  }
-
-  #consecutive() {
-    const ready = [];
-    for (let next = this.early.get((this.last ?? 0) + 1); next; next = this.early.get((this.last ?? 0) + 1)) {
-      this.early.delete(next.sequence);
-      this.last = next.sequence;
-      ready.push(next);
-    }
-    return ready;
-  }
-}
-
-/**
- * The operation after an event; the same object where the event is older than what is known.
- * @param {Operation} operation @param {OperationEvent} event @returns {Operation}
- */
-export function applyEvent(operation, event) {
-  if (event.sequence <= operation.sequence) return operation;
-  const data = event.data ?? {};
-  const next = { ...operation, ...(data.operation ?? {}), sequence: event.sequence };
-  if (data.operation && !data.operation.links) next.links = { self: operation.links?.self ?? "" };
-  if (!data.operation && typeof data.state === "string") {
-    next.state = data.state;
-    next.done = ["succeeded", "failed", "cancelled", "expired"].includes(data.state);
-  }
-  if (event.kind === "progress") {
-    const { rejected, state, operation: _, ...progress } = data;
-    next.progress = { ...operation.progress, ...progress };
-    if (Number.isFinite(rejected)) next.rejected = rejected;
-    if (operation.state === "queued") next.state = "running";
-  }
-  return next;
 }
 
 /** @param {string} key @param {Storage} storage @returns {TokenStore} */
@@ -242,7 +169,7 @@ export class LroClient {
   #random;
   /** @type {WebSocket | null} */ #socket = null;
   /** @type {Map<string, Channel>} */ #channels = new Map();
-  /** @type {Set<{onOperation?: (operation: Operation, event: OperationEvent | null) => void, onCaughtUp?: () => void}>} */ #mine = new Set();
+  /** @type {Map<"mine" | "all", Set<Listener>>} */ #many = new Map();
   /** @type {Set<(connection: Connection) => void>} */ #watchers = new Set();
   /** @type {Connection} */ #connection = { state: "idle", retryAt: null };
   /** @type {Promise<string> | null} */ #refreshing = null;
@@ -293,7 +220,7 @@ export class LroClient {
   logout() {
     this.close();
     this.#channels.clear();
-    this.#mine.clear();
+    this.#many.clear();
     this.#tokens?.set(null);
   }
 
@@ -447,24 +374,36 @@ export class LroClient {
         channel.followers.delete(follower);
         if (channel.followers.size) return;
         this.#say({ type: "unsubscribe", operation: id });
-        if (!this.#mine.size) this.#channels.delete(id);
+        if (!this.#many.size) this.#channels.delete(id);
       },
     };
   }
 
-  /** The caller's operations, all in one subscription. @param {{onOperation?: (operation: Operation, event: OperationEvent | null) => void, onCaughtUp?: () => void}} options */
-  followMine(options) {
-    this.#mine.add(options);
-    if (this.#mine.size === 1) this.#say({ type: "subscribe", mine: true });
+  /** The caller's operations in one subscription. @param {Listener} listener */
+  followMine(listener) { return this.#followMany("mine", listener); }
+  /** Every operation, for staff. @param {Listener} listener */
+  followAll(listener) { return this.#followMany("all", listener); }
+
+  /** @param {"mine" | "all"} kind @param {Listener} listener */
+  #followMany(kind, listener) {
+    const listeners = this.#many.get(kind) ?? new Set();
+    this.#many.set(kind, listeners.add(listener));
+    if (listeners.size === 1) this.#say({ type: "subscribe", [kind]: true });
     this.connect();
     return {
       close: () => {
-        this.#mine.delete(options);
-        if (this.#mine.size) return;
-        this.#say({ type: "unsubscribe", mine: true });
+        listeners.delete(listener);
+        if (listeners.size) return;
+        this.#many.delete(kind);
+        this.#say({ type: "unsubscribe", [kind]: true });
+        if (this.#many.size) return;
         for (const [id, channel] of this.#channels) if (!channel.followers.size) this.#channels.delete(id);
       },
     };
+  }
+
+  #listeners() {
+    return [...this.#many.values()].flatMap((listeners) => [...listeners]);
   }
 
   /** @param {string} id */
@@ -476,7 +415,7 @@ export class LroClient {
 
   /** A state that was read: by REST, or as a snapshot. @param {Operation} operation */
   #learn(operation) {
-    const channel = this.#channels.get(operation.id) ?? (this.#mine.size ? this.#channel(operation.id) : null);
+    const channel = this.#channels.get(operation.id) ?? (this.#many.size ? this.#channel(operation.id) : null);
     if (!channel) return operation;
     channel.epoch = this.#epoch;
     channel.readAt = Date.now();
@@ -488,23 +427,24 @@ export class LroClient {
       if (follower.order.last === null) follower.order.last = operation.sequence;
       else if (follower.options.onEvent && operation.sequence > follower.order.last && channel.caughtUp) void this.#fill(channel, follower);
     }
-    for (const listener of this.#mine) listener.onOperation?.(operation, null);
+    for (const listener of this.#listeners()) listener.onOperation?.(operation, null);
     return operation;
   }
 
-  /** @param {OperationEvent} event */
-  #event(event) {
-    const channel = this.#channels.get(event.operation) ?? (this.#mine.size ? this.#channel(event.operation) : null);
+  /** @param {OperationEvent} event @param {Operation | null} whole */
+  #event(event, whole) {
+    const channel = this.#channels.get(event.operation) ?? (this.#many.size ? this.#channel(event.operation) : null);
     if (!channel) return;
     const before = channel.operation;
     const skipped = before !== null && event.sequence > before.sequence + 1;
-    channel.operation = before ? applyEvent(before, event) : (event.data?.operation ? { ...event.data.operation, sequence: event.sequence } : null);
+    channel.operation = before ? applyEvent(before, event, whole) : whole;
     if (channel.operation && channel.operation !== before) {
       for (const follower of channel.followers) follower.options.onState?.(channel.operation);
-      for (const listener of this.#mine) listener.onOperation?.(channel.operation, event);
+      for (const listener of this.#listeners()) listener.onOperation?.(channel.operation, event);
     }
-    const unsure = !channel.operation || (skipped && !event.data?.operation) || (event.data?.operation && !event.data.operation.links);
-    if (unsure) this.#reread(channel, event.data?.operation || !channel.operation ? 0 : 2000);
+    const current = whole !== null && whole.sequence >= event.sequence;
+    const moved = !channel.operation || channel.operation.state !== before?.state || (event.kind !== "progress" && "state" in (event.data ?? {}));
+    if (!current && (moved || skipped)) this.#reread(channel, moved ? 0 : 2000);
     for (const follower of channel.followers) {
       if (!follower.options.onEvent) continue;
       follower.deliver(follower.order.offer(event));
@@ -658,7 +598,7 @@ export class LroClient {
     switch (frame.type) {
       case "ready": return this.#ready(frame);
       case "snapshot": return void this.#learn(frame.operation);
-      case "event": return this.#event(frame.event);
+      case "event": return this.#event(frame.event, frame.operation ?? frame.event.data?.operation ?? null);
       case "caught_up": return this.#caughtUp(frame);
       case "acknowledged": return void (frame.operation?.id && this.#learn(frame.operation));
       case "token_expiring": return void this.#renew();
@@ -676,7 +616,7 @@ export class LroClient {
     clearTimeout(this.#pollTimer);
     this.#pollTimer = null;
     this.#report("live");
-    if (this.#mine.size) this.#say({ type: "subscribe", mine: true });
+    for (const kind of this.#many.keys()) this.#say({ type: "subscribe", [kind]: true });
     for (const channel of this.#channels.values()) {
       if (!channel.followers.size) continue;
       const after = channel.sequence;
@@ -714,12 +654,13 @@ export class LroClient {
 
   /** @param {any} frame */
   #caughtUp(frame) {
-    if (frame.mine) {
+    const kind = frame.mine ? "mine" : frame.all ? "all" : null;
+    if (kind) {
       for (const channel of this.#channels.values()) {
         if (channel.epoch !== this.#epoch && channel.operation && !channel.operation.done) this.#reread(channel, 0);
         if (channel.operation?.done && !channel.followers.size) this.#channels.delete(channel.id);
       }
-      for (const listener of this.#mine) listener.onCaughtUp?.();
+      for (const listener of this.#many.get(kind) ?? []) listener.onCaughtUp?.();
       return;
     }
     const channel = this.#channels.get(typeof frame.operation === "object" ? frame.operation?.id : frame.operation);
@@ -737,21 +678,24 @@ export class LroClient {
   async #poll() {
     try {
       const seen = new Set();
-      if (this.#mine.size) {
+      if (this.#many.size) {
         for (const operation of (await this.list()).results) {
           seen.add(operation.id);
           this.#learn(operation);
         }
       }
       const open = [...this.#channels.values()].filter((channel) => !seen.has(channel.id) && !channel.operation?.done);
-      if (!this.#mine.size && !open.length) await this.list();
+      if (!this.#many.size && !open.length) await this.list();
       for (const channel of open.slice(0, 20)) await this.get(channel.id).catch((error) => { if (!(error instanceof Problem)) throw error; });
       for (const channel of this.#channels.values()) {
         for (const follower of channel.followers) {
           if (follower.options.onEvent && (channel.operation?.sequence ?? 0) > (follower.order.last ?? 0)) void this.#fill(channel, follower);
         }
       }
-      if (this.#pollTimer) this.#report("polling");
+      if (this.#pollTimer && this.#connection.state !== "polling") {
+        this.#report("polling");
+        this.hurry();
+      }
     } catch (error) {
       if (error instanceof SignedOut) return;
       if (this.#pollTimer) this.#report("reconnecting", Date.now() + POLL_EVERY);

@@ -1,6 +1,7 @@
 /**
  * Builds and patches nodes; never parses markup.
- * @typedef {Node | string | number | null | undefined | false | Child[]} Child
+ * @typedef {Node | string | number | null | undefined | false} Leaf
+ * @typedef {Leaf | Leaf[] | (Leaf | Leaf[] | (Leaf | Leaf[])[])[]} Child
  * @typedef {Record<string, any>} Props
  */
 
@@ -99,9 +100,10 @@ export function keyed(parent, items, key, create, update) {
     update?.(node, item);
   }
   for (const [id, node] of before) if (after.get(id) !== node) node.remove();
+  /** @type {ChildNode | null} */
   let cursor = parent.firstChild;
   for (const node of after.values()) {
-    if (node === cursor) cursor = cursor.nextSibling;
+    if (cursor && node === cursor) cursor = cursor.nextSibling;
     else parent.insertBefore(node, cursor);
   }
   KEPT.set(parent, after);

@@ -15,12 +15,13 @@ export class LroProgress extends HTMLElement {
   #draw = framed(() => this.#render());
 
   connectedCallback() {
-    this.#bar = this.querySelector("progress") ?? this.appendChild(h("progress", { max: 100 }));
-    this.#text = this.querySelector(".lro-progress-text, span") ?? this.appendChild(h("span"));
-    this.#text.classList.add("lro-progress-text");
+    const bar = this.querySelector("progress") ?? this.appendChild(h("progress", { max: 100 }));
+    const text = this.querySelector("span") ?? this.appendChild(h("span"));
+    text.classList.add("lro-progress-text");
+    [this.#bar, this.#text] = [bar, text];
     const testId = this.getAttribute("bar-testid");
-    if (testId) this.#bar.dataset.testid = testId;
-    setAttribute(this.#bar, "aria-label", this.getAttribute("label") ?? "Progress");
+    if (testId) bar.dataset.testid = testId;
+    setAttribute(bar, "aria-label", this.getAttribute("label") ?? "Progress");
     if (this.hasAttribute("data-state")) this.#render();
   }
 
@@ -101,7 +102,7 @@ export class LroTime extends HTMLElement {
     }
     const end = this.getAttribute("end");
     const seconds = elapsed(this.getAttribute("start"), end);
-    setText(this, duration(seconds !== null && !end ? Math.floor(seconds) || (seconds > 0 ? 1 : 0) : seconds));
+    setText(this, duration(seconds !== null && !end ? Math.max(1, Math.floor(seconds)) : seconds));
   }
 }
 

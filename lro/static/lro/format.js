@@ -55,7 +55,7 @@ export function duration(seconds) {
   if (!Number.isFinite(seconds)) return NONE;
   const value = Math.max(0, /** @type {number} */ (seconds));
   if (value < 1) return `${Math.round(value * 1000)} ms`;
-  if (value < 10) return `${value.toFixed(1)} s`;
+  if (value < 10 && !Number.isInteger(value)) return `${value.toFixed(1)} s`;
   const whole = Math.round(value);
   if (whole < 60) return `${whole} s`;
   if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
@@ -122,9 +122,9 @@ export function subject(operation) {
 
 /** "42,000 of 100,000 rows". @param {Operation["progress"] | null | undefined} progress */
 export function amount(progress) {
-  if (!progress || !Number.isFinite(progress.current)) return "";
+  if (!progress || !Number.isFinite(progress.current) || (!progress.current && !progress.unit)) return "";
   const show = progress.unit === "bytes" ? bytes : number;
-  const of = Number.isFinite(progress.total) ? ` of ${show(progress.total)}` : "";
+  const of = Number.isFinite(progress.total) && progress.total !== progress.current ? ` of ${show(progress.total)}` : "";
   const unit = progress.unit && progress.unit !== "bytes" ? ` ${progress.unit}` : "";
   return `${show(progress.current)}${of}${unit}`;
 }
@@ -159,7 +159,7 @@ export function tone(event) {
 /** One line that says what happened. @param {OperationEvent} event */
 export function describe(event) {
   const data = event.data ?? {};
-  const error = data.error ?? data.operation?.error;
+  const { error } = data;
   switch (event.kind) {
     case "created": return "Accepted and queued";
     case "started": return `Attempt ${event.attempt} started`;
@@ -169,20 +169,25 @@ export function describe(event) {
     }
     case "step": return `Step: ${data.step ?? data.name ?? data.message ?? ""}`;
     case "log": return String(data.message ?? "");
-    case "reject": return [data.position === undefined ? "" : `Line ${data.position}`, data.code, data.message].filter(Boolean).join(" · ") || "Items rejected";
+    case "reject":
+      if (Number.isFinite(data.count)) return `${number(data.count)} rejected, ${number(data.total)} in all`;
+      return [data.position === undefined ? "" : `Line ${data.position}`, data.code, data.message].filter(Boolean).join(" · ") || "Items rejected";
     case "artifact": return `File ready: ${data.name ?? ""}`;
-    case "retry.scheduled": return ["Will try again", data.reason ?? data.code ?? error?.message].filter(Boolean).join(": ");
+    case "retry.scheduled": return [Number.isFinite(data.delay_seconds) ? `Will try again in ${duration(data.delay_seconds)}` : "Will try again", data.reason ?? error?.message].filter(Boolean).join(": ");
     case "interrupted": return ["Interrupted; goes on from its checkpoint", data.reason].filter(Boolean).join(": ");
     case "paused": return "Paused";
     case "resumed": return "Resumed";
-    case "cancel.requested": return "Cancel requested";
+    case "cancel.requested": return data.by ? `Cancel requested by ${data.by}` : "Cancel requested";
     case "cancelled": return "Cancelled";
     case "succeeded": return "Succeeded";
     case "failed": return ["Failed", error?.message ?? data.message].filter(Boolean).join(": ");
     case "expired": return "Expired";
-    default: return String(data.message ?? "");
+    default: return String(data.message ?? pairs(data));
   }
 }
+
+/** The plain values of an event that only its module knows. @param {Record<string, any>} data */
+const pairs = (data) => Object.entries(data).filter(([, value]) => ["string", "number", "boolean"].includes(typeof value)).map(([name, value]) => `${name} ${value}`).join(" · ");
 
 /** "ragged_short" as "Ragged short". @param {string} code */
 export const codeWords = (code) => {

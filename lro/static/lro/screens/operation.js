@@ -25,6 +25,7 @@ class OperationScreen {
   /** @type {string} */ told = "";
   /** @type {string | null} */ busy = null;
   panelKey = "";
+  failureKey = "";
 
   /** @param {string} id @param {URLSearchParams} query */
   constructor(id, query) {
@@ -119,7 +120,7 @@ class OperationScreen {
     this.bar.update(operation);
     setText(this.current, show(progress.current ?? 0));
     setAttribute(this.current, "data-value", String(progress.current ?? 0));
-    setText(this.total, `${Number.isFinite(progress.total) ? ` of ${show(progress.total)}` : ""}${progress.unit && progress.unit !== "bytes" ? ` ${progress.unit}` : ""}`);
+    setText(this.total, `${Number.isFinite(progress.total) && progress.total !== progress.current ? ` of ${show(progress.total)}` : ""}${progress.unit && progress.unit !== "bytes" ? ` ${progress.unit}` : ""}`);
     setText(this.rate, rate(this.speed(operation), progress.unit));
     setAttribute(this.elapsed, "start", operation.started_at);
     setAttribute(this.elapsed, "end", operation.finished_at);

@@ -10,8 +10,8 @@ import { client, complain, confirmed, copy, toast } from "../session.js";
 const TABS = [
   { id: "", label: "All", count: "all", states: /** @type {string[]} */ ([]) },
   { id: "running", label: "Running", count: "running", states: ACTIVE },
-  { id: "failed", label: "Failed", count: "failed", states: ["failed"] },
-  { id: "done", label: "Done", count: "done", states: ["succeeded", "cancelled", "expired"] },
+  { id: "failed", label: "Failed", count: "failed", states: ["failed", "expired"] },
+  { id: "done", label: "Done", count: "done", states: ["succeeded", "cancelled"] },
 ];
 const LINGER = 4000;
 
@@ -31,6 +31,7 @@ class OperationsScreen {
 
   /** @param {URLSearchParams} query */
   constructor(query) {
+    this.query = query;
     this.draw = framed(() => this.render());
     this.list = h("ul", { class: "rows", "aria-label": "Operations" });
     this.note = h("div", { class: "list-note" });
