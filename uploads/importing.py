@@ -121,7 +121,7 @@ class ImportRun:
 
     def _report(self) -> None:
         size, done = self.upload.size, self.done
-        message = f"{done.offset / _MEGABYTE:.1f} of {size / _MEGABYTE:.1f} MB, {done.rejected:,} rejected"
+        message = f"{done.offset / _MEGABYTE:.1f} of {size / _MEGABYTE:.1f} MB"
         self.op.progress(done.rows + done.rejected, unit="rows", fraction=done.offset / max(1, size), message=message)
 
     def _finish(self) -> None:

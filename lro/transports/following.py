@@ -114,8 +114,8 @@ class Follower:
 
     def unsubscribe(self, target: Target) -> None:
         self.targets.discard(target)
-        if target.kind == "operation":
-            self.cursors.pop(target.id, None)
+        if not self.targets:
+            self.cursors.clear()
 
     async def _introduce(self, row: Operation, after: int | None) -> None:
         identifier = str(row.pk)
@@ -124,7 +124,7 @@ class Follower:
             self.cursors[identifier] = row.last_sequence
         else:
             self.cursors[identifier] = after
-            await self._tell(row)
+            await self._tell(identifier)
 
     def hear(self, hint: Hint) -> None:
         """A hint arrived: read the rows soon, if it is about anything that this client follows and has not got."""
@@ -146,26 +146,23 @@ class Follower:
             pending, self._pending = self._pending, set()
             try:
                 async with self._telling:
-                    for row in await read(self._rows, pending):
-                        await self._tell(row)
+                    for identifier in pending:
+                        await self._tell(identifier)
             except Exception:
                 logger.warning("a follower will read %d operations again", len(pending), exc_info=True)
                 self._pending |= pending
                 await asyncio.sleep(0.5)
                 self._wanted.set()
 
-    def _rows(self, identifiers: set[str]) -> list[Operation]:
-        visible = Operation.objects.visible_to(self.user).select_related("owner")
-        return list(visible.filter(pk__in=[UUID(identifier) for identifier in identifiers]))
-
-    async def _tell(self, row: Operation) -> None:
-        """Send the events after the cursor, in order."""
-        identifier = str(row.pk)
+    async def _tell(self, identifier: str) -> None:
+        """Send the events after the cursor, in order, and with the last change of state the operation as it is now."""
         while True:
-            events = await read(_events, row.pk, self.cursors.get(identifier, 0))
+            events, row = await read(_news, self.user, UUID(identifier), self.cursors.get(identifier, 0))
+            if row is None:
+                return  # it was deleted, or it is no longer this user's
             for event in events:
                 frame: Frame = {"type": "event", "event": payloads.event(event)}
-                if event.kind in payloads.LIFECYCLE and event.sequence >= row.last_sequence:
+                if event.kind in payloads.LIFECYCLE and len(events) < _PAGE:
                     frame["operation"] = payloads.operation(row)
                 await self._send(frame)
                 self.cursors[identifier] = event.sequence
@@ -212,8 +209,10 @@ class Hub:
                 follower.hear(hint)
 
 
-def _events(operation_id: UUID, after: int) -> list[Event]:
-    return list(Event.objects.filter(operation_id=operation_id, sequence__gt=after)[:_PAGE])
+def _news(user: Any, operation_id: UUID, after: int) -> tuple[list[Event], Operation | None]:
+    """The events first and the row then, so that the row is never older than an event that it comes with."""
+    events = list(Event.objects.filter(operation_id=operation_id, sequence__gt=after)[:_PAGE])
+    return events, Operation.objects.visible_to(user).select_related("owner").filter(pk=operation_id).first()
 
 
 def _recent() -> list[Hint]:

@@ -1,0 +1,28 @@
+"""HTTP to Django, WebSockets to Channels."""
+
+import os
+import warnings
+
+from django.core.asgi import get_asgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+# WhiteNoise hands out static files as plain iterators; they are small, and read in one go.
+warnings.filterwarnings("ignore", message="StreamingHttpResponse must consume synchronous iterators")
+
+# Django has to be set up before anything that imports models.
+django_application = get_asgi_application()
+
+from channels.auth import AuthMiddlewareStack  # noqa: E402
+from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
+
+from lro.transports.websocket.routing import websocket_urlpatterns  # noqa: E402
+from uploads.receiving import limit_body  # noqa: E402
+
+application = ProtocolTypeRouter(
+    {
+        "http": limit_body(django_application),
+        # The stubs ask for a class that exists only in them.
+        "websocket": AuthMiddlewareStack(URLRouter(websocket_urlpatterns)),  # type: ignore[arg-type]
+    }
+)
