@@ -93,19 +93,19 @@ class ImportRun:
         self.tally.add(parsed.table.select(self.untyped))
         part = self._write_part(parsed.table)
         self._advance(block, parsed, part)
-        self.op.checkpoint(self._cursor(), save=part.save if part else None)
+        self.op.checkpoint(self._cursor(), save=lambda: Part.objects.create(**part) if part else None)
 
-    def _write_part(self, table: Any) -> Part | None:
+    def _write_part(self, table: Any) -> dict[str, Any] | None:
+        """The row that will tell of the part, once its file is whole."""
         if not table.num_rows:
             return None
         # Each attempt writes under names of its own, so that a worker that lost its lease overwrites nothing.
         name = f"{self.done.part:06d}-{self.op.attempt}.parquet"
         size, sha256 = parts.write_part(table, self.dataset.folder / name)
-        return Part(
-            dataset=self.dataset, index=self.done.part, file=name, rows=table.num_rows, bytes=size, sha256=sha256
-        )
+        row = {"dataset": self.dataset, "index": self.done.part, "file": name}
+        return row | {"rows": table.num_rows, "bytes": size, "sha256": sha256}
 
-    def _advance(self, block: blocks.Block, parsed: Any, part: Part | None) -> None:
+    def _advance(self, block: blocks.Block, parsed: Any, part: dict[str, Any] | None) -> None:
         done = self.done
         done.offset, done.line = block.end.offset, block.end.line
         done.rows += parsed.table.num_rows
@@ -113,7 +113,7 @@ class ImportRun:
         done.codes.update(reject.code for reject in parsed.rejects)
         if part is not None:
             done.part += 1
-            done.bytes += part.bytes
+            done.bytes += part["bytes"]
 
     def _cursor(self) -> dict[str, Any]:
         self.done.seconds = round(time.monotonic() - self.began, 3)

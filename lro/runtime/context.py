@@ -32,7 +32,7 @@ class OperationContext:
 
     def __init__(self, held: Operation, meter: Meter, heartbeat: Heartbeat) -> None:
         self._held, self._meter, self._heartbeat = held, meter, heartbeat
-        self._rejects: list[Reject] = []
+        self._rejects: list[dict[str, Any]] = []
         self.id = held.pk
         self.attempt = held.attempt
         self.owner_id = held.owner_id
@@ -107,15 +107,14 @@ class OperationContext:
     ) -> None:
         """Set one input item aside: `position` is its line or index. It is written with the next checkpoint."""
         self._rejects.append(
-            Reject(
-                operation_id=self.id,
-                position=position,
-                offset=offset,
-                column=column[:255],
-                code=code,
-                message=message.replace("\0", "�"),
-                raw=raw[:1024].replace("\0", "�"),
-            )
+            {
+                "position": position,
+                "offset": offset,
+                "column": column[:255],
+                "code": code,
+                "message": message.replace("\0", "�"),
+                "raw": raw[:1024].replace("\0", "�"),
+            }
         )
         self.rejected += 1
         self._meter.rejected = self.rejected
@@ -124,7 +123,8 @@ class OperationContext:
         """Make everything up to here durable in one transaction: the cursor, the rejects, and what `save` writes.
 
         After a crash the next attempt finds `cursor` in `op.cursor`, so each item takes effect exactly once. `save`
-        may be called again after a deadlock or a lost connection; it must write to the database only.
+        may be called again after a deadlock or a lost connection: it must write to the database only, and make the
+        rows that it inserts anew each time, as an id that was given in a lost transaction may be given again.
         """
         cursor = storable(cursor, what="checkpoint", max_bytes=conf().input_max_bytes)
         number = self._held.checkpoints + 1
@@ -161,20 +161,21 @@ class OperationContext:
 
     def _commit(self, cursor: Any, number: int, save: Callable[[], object] | None) -> None:
         with transaction.atomic():
-            rows = Operation.objects.filter(held_by(self._held.fence), pk=self.id)
+            held = Operation.objects.filter(held_by(self._held.fence), pk=self.id)
             changes = {"checkpoint": cursor, "checkpoints": number, "failures": 0}
-            if not rows.filter(checkpoints=number - 1).update(**changes, rejected=F("rejected") + len(self._rejects)):
-                if rows.filter(checkpoints=number).exists():
+            if not held.filter(checkpoints=number - 1).update(**changes, rejected=F("rejected") + len(self._rejects)):
+                if held.filter(checkpoints=number).exists():
                     return  # the connection broke in COMMIT, and the commit had gone through
                 raise LeaseLost
-            Reject.objects.bulk_create(self._rejects, batch_size=1000)
+            rows = (Reject(operation_id=self.id, **reject) for reject in self._rejects)
+            Reject.objects.bulk_create(rows, batch_size=1000)
             if save is not None:
                 save()
             self._tell_rejects()
 
     def _tell_rejects(self) -> None:
         if self._rejects:
-            sample = [{"position": r.position, "code": r.code, "message": r.message[:500]} for r in self._rejects[:5]]
+            sample = [{key: r[key] for key in ("position", "code", "message")} for r in self._rejects[:5]]
             self._write("reject", {"count": len(self._rejects), "total": self.rejected, "sample": sample})
 
     def _persevere(self, write: Callable[[], Item]) -> Item:

@@ -133,7 +133,7 @@ class Stack:
             row = self.ask(lambda: self.operation(identifier), None)
             if row is None:
                 return None
-            assert not row.is_terminal, f"it ended at {row.state} before {percent} %"
+            assert not row.is_terminal, f"it ended at {row.state} before {percent} %: {row.error}"
             return row if (row.progress.get("percent") or 0) >= percent and row.state == "running" else None
 
         found: Operation = until(reached, within=90, what=f"{percent} % of {identifier}", every=0.02)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.db import OperationalError
 from django.db.models.functions import Now
 
 from lro.exceptions import LeaseLost, NotAllowedNow
@@ -192,3 +193,21 @@ class TestTheReconciler:
         stale = list(leases.expired())
         assert reconciler._rescue(stale, "once") == 1
         assert reconciler._rescue(stale, "twice") == 0
+
+
+def test_a_checkpoint_that_is_written_again_inserts_new_rows(alice: Any) -> None:
+    """A crash of PostgreSQL gives ids again that a lost transaction had taken; rows that kept theirs would collide."""
+    held = transitions.claim(submit(alice, "probe.saves", to=1).pk, "w")
+    assert held
+    context = executor.Execution(held).context
+    tries: list[int] = []
+
+    def lose_the_connection_once() -> None:
+        tries.append(held.rejects.get().pk)
+        if len(tries) == 1:
+            raise OperationalError("the connection is lost")
+
+    context.reject(0, "probe", "x")
+    context.checkpoint(1, save=lose_the_connection_once)
+    assert len(set(tries)) == 2
+    transitions.succeed(held, None, [])
