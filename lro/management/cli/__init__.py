@@ -1,0 +1,1 @@
+"""What `manage.py lro` does, apart from reading its arguments."""

@@ -1,0 +1,31 @@
+"""`manage.py lro_reconcile`: the reconciler in the foreground, for who wants it apart from the workers."""
+
+from __future__ import annotations
+
+import signal
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+
+from ...runtime.reconciler import Reconciler, reconcile
+
+
+class Command(BaseCommand):
+    help = "Put right what crashes left behind: every few seconds until Ctrl-C, or once."
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--once", action="store_true", help="one round, and say what it did")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if options["once"]:
+            for duty, count in reconcile().items():
+                self.stdout.write(f"{duty:<16} {count}")
+            return
+        reconciler = Reconciler()
+        signal.signal(signal.SIGTERM, lambda *_: reconciler.stop())
+        self.stderr.write("Reconciling until Ctrl-C.", style_func=str)
+        try:
+            reconciler.run()
+        except KeyboardInterrupt:
+            self.stderr.write("Stopped.", style_func=str)
