@@ -1,5 +1,6 @@
 """Every address of the site, in the order in which they are tried."""
 
+from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView, TemplateView
@@ -15,6 +16,7 @@ app_shell = TemplateView.as_view(template_name="app.html")
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="app"), name="home"),
+    path("favicon.ico", RedirectView.as_view(url=f"{settings.STATIC_URL}lro/icon.svg")),
     path("admin/", admin.site.urls),
     path("auth/", include((token_patterns, "auth"))),
     path("app/", app_shell, name="app"),

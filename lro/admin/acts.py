@@ -17,12 +17,6 @@ from ..models import Operation
 from ..runtime.control import VERBS
 from ..transports import access
 
-_RIGHTS = {
-    "cancel": "lro.cancel_operation",
-    "pause": "lro.pause_operation",
-    "resume": "lro.pause_operation",
-    "retry": "lro.retry_operation",
-}
 _HISTORY = {
     "cancel": "Asked to cancel it.",
     "pause": "Asked to pause it.",
@@ -36,7 +30,7 @@ def obstacle(user: Any, verb: str, state: str, owner_id: Any) -> str:
     """Why `user` cannot do `verb` to an operation in `state`; empty where nothing stands against it."""
     if state not in VERBS[verb]:
         return state
-    if owner_id != user.pk and not user.has_perm(_RIGHTS[verb]):
+    if not access.may(user, verb, owner_id):
         return "not yours"
     return ""
 

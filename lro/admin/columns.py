@@ -14,7 +14,7 @@ from django.utils.safestring import SafeString
 from ..models import Operation
 from ..runtime import registry
 from ..states import HELD
-from . import wording
+from ..transports import wording
 
 
 @admin.display(description="Operation")

@@ -8,8 +8,8 @@ from typing import Any
 from django.urls import reverse
 
 from ..models import Event, Operation
-from ..transports import payloads
-from . import acts, columns, wording
+from ..transports import payloads, wording
+from . import acts, columns
 
 _EVENTS = 50
 _REJECTS = 50

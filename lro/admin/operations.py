@@ -18,6 +18,7 @@ from django.views.decorators.http import require_POST
 from ..exceptions import NotAllowedNow
 from ..models import Operation
 from ..runtime.control import VERBS
+from ..transports import access
 from . import acts, columns, detail
 
 if TYPE_CHECKING:
@@ -108,9 +109,7 @@ class OperationAdmin(Base):
     # Deletion, with the files
 
     def delete_model(self, request: HttpRequest, obj: Operation) -> None:
-        for artifact in obj.artifacts.all():
-            artifact.file.delete(save=False)
-        obj.delete()
+        access.delete(request.user, obj.pk)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Operation]) -> None:
         for operation in queryset.iterator(chunk_size=100):

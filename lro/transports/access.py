@@ -7,10 +7,11 @@ from uuid import UUID
 
 from django.http import Http404
 
+from ..exceptions import NotAllowedNow
 from ..models import Operation
 from ..runtime import control
 
-_PERMISSION = {"cancel": "cancel", "pause": "pause", "resume": "pause", "retry": "retry"}
+_PERMISSION = {"cancel": "cancel", "pause": "pause", "resume": "pause", "retry": "retry", "delete": "delete"}
 
 
 def visible_operation(user: Any, operation_id: UUID | str) -> Operation:
@@ -25,10 +26,27 @@ def visible_operation(user: Any, operation_id: UUID | str) -> Operation:
     return found
 
 
+def may(user: Any, verb: str, owner_id: Any) -> bool:
+    """Whether `user`, who sees an operation of that owner, may do this to it, whatever its state."""
+    return bool(owner_id == user.pk or user.has_perm(f"lro.{_PERMISSION[verb]}_operation"))
+
+
+def delete(user: Any, operation_id: UUID | str) -> None:
+    """Delete a finished operation with its artifacts. Raises `Http404` and `NotAllowedNow`."""
+    operation = visible_operation(user, operation_id)
+    if not may(user, "delete", operation.owner_id):
+        raise Http404("There is no such operation.")
+    if not operation.is_terminal:
+        raise NotAllowedNow(f"The operation is {operation.state}; cancel it before you delete it.")
+    for artifact in operation.artifacts.all():
+        artifact.file.delete(save=False)
+    operation.delete()
+
+
 def act(user: Any, verb: str, operation_id: UUID | str, **options: Any) -> Operation:
     """Do `verb` for `user`. Raises `Http404` and `NotAllowedNow`."""
     operation = visible_operation(user, operation_id)
-    if operation.owner_id != user.pk and not user.has_perm(f"lro.{_PERMISSION[verb]}_operation"):
+    if not may(user, verb, operation.owner_id):
         raise Http404("There is no such operation.")
     control.act(verb, operation.pk, user.get_username(), **options)
     return visible_operation(user, operation.pk)

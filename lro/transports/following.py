@@ -120,7 +120,7 @@ class Follower:
     async def _introduce(self, row: Operation, after: int | None) -> None:
         identifier = str(row.pk)
         if after is None:
-            await self._send({"type": "snapshot", "operation": payloads.operation(row)})
+            await self._send({"type": "snapshot", "operation": payloads.operation(row, self.user)})
             self.cursors[identifier] = row.last_sequence
         else:
             self.cursors[identifier] = after
@@ -163,7 +163,7 @@ class Follower:
             for event in events:
                 frame: Frame = {"type": "event", "event": payloads.event(event)}
                 if event.kind in payloads.LIFECYCLE and len(events) < _PAGE:
-                    frame["operation"] = payloads.operation(row)
+                    frame["operation"] = payloads.operation(row, self.user)
                 await self._send(frame)
                 self.cursors[identifier] = event.sequence
             if len(events) < _PAGE:

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..models import Artifact, Event, Operation, Reject
 from ..runtime.control import VERBS
+from . import access
 
 #: Events after which the whole resource is worth sending: all that change more than the progress.
 LIFECYCLE = frozenset(
@@ -39,7 +40,7 @@ _EMPTY_PROGRESS: dict[str, Any] = {
 }
 
 
-def operation(row: Operation) -> dict[str, Any]:
+def operation(row: Operation, user: Any = None) -> dict[str, Any]:
     """The operation resource (contract, section 2)."""
     return {
         "id": str(row.pk),
@@ -65,16 +66,17 @@ def operation(row: Operation) -> dict[str, Any]:
         "finished_at": time(row.finished_at),
         "expires_at": time(row.expires_at),
         "sequence": row.last_sequence,
-        "links": links(row),
+        "links": links(row, user),
     }
 
 
-def links(row: Operation) -> dict[str, str]:
-    """Only what may be done now."""
+def links(row: Operation, user: Any) -> dict[str, str]:
+    """Only what this user may do now; without a user, what its state allows."""
     own = f"/operations/{row.pk}"
     always = {"self": own, "events": f"{own}/events/", "artifacts": f"{own}/artifacts/", "rejects": f"{own}/rejects/"}
-    verbs = {verb: f"{own}/{verb}" for verb, states in VERBS.items() if row.state in states}
-    return always | verbs | ({"delete": own} if row.is_terminal else {})
+    possible = [verb for verb, states in VERBS.items() if row.state in states] + ["delete"] * row.is_terminal
+    allowed = [verb for verb in possible if user is None or access.may(user, verb, row.owner_id)]
+    return always | {verb: own if verb == "delete" else f"{own}/{verb}" for verb in allowed}
 
 
 def event(row: Event) -> dict[str, Any]:

@@ -2,36 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from ...models import Event, Operation
-from ...states import State
+from ...transports.wording import amount, percent, percent_of
+
+__all__ = ["amount", "joined", "label", "line", "percent", "percent_of", "rate", "remaining", "summary"]
 
 
 def label(operation: Operation) -> str:
     """The name and the end of the id: the beginning of a UUIDv7 is its time."""
     return f"{operation.name} …{str(operation.pk)[-8:]}"
-
-
-def percent_of(operation: Operation) -> float | None:
-    if operation.state == State.SUCCEEDED:
-        return 100.0
-    value = operation.progress.get("percent")
-    return None if value is None else float(value)
-
-
-def percent(value: float | None) -> str:
-    """Rounded down, so that 100 % is said only when it is all."""
-    return "" if value is None else f"{math.floor(value + 1e-9)} %"
-
-
-def amount(progress: dict[str, Any]) -> str:
-    current, total, unit = progress.get("current"), progress.get("total"), progress.get("unit") or ""
-    if not current and not unit:
-        return ""
-    of = "" if total is None or total == current else f" of {total:,}"
-    return f"{current or 0:,}{of} {unit}".rstrip()
 
 
 def rate(progress: dict[str, Any]) -> str:

@@ -36,7 +36,7 @@ def operations(request: Request) -> dict[str, Any]:
     found = list(rows[: size + 1])
     following = _link(request, cursor=str(found[size - 1].pk)) if len(found) > size else None
     return {
-        "results": [payloads.operation(row) for row in found[:size]],
+        "results": [payloads.operation(row, request.user) for row in found[:size]],
         "next": following,
         "counts": visible.aggregate(all=Count("pk"), **{tab: Count("pk", filter=q) for tab, q in _TABS.items()}),
     }

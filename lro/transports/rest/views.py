@@ -39,7 +39,7 @@ class StartView(APIView):
 
 
 def _started(request: Request, made: submission.Submission) -> Response:
-    body = payloads.operation(made.operation)
+    body = payloads.operation(made.operation, request.user)
     location = request.build_absolute_uri(body["links"]["self"])
     headers = {
         "Location": location,
@@ -67,15 +67,10 @@ class OperationView(APIView):
         headers = {"ETag": tag} | ({} if row.is_terminal else {"Retry-After": _POLL_SECONDS})
         if request.headers.get("If-None-Match") == tag:
             return Response(status=304, headers=headers)
-        return Response(payloads.operation(row), headers=headers)
+        return Response(payloads.operation(row, request.user), headers=headers)
 
     def delete(self, request: Request, pk: UUID) -> Response:
-        row = access.visible_operation(request.user, pk)
-        if not row.is_terminal:
-            raise Problem(409, "not_allowed_now", f"The operation is {row.state}; cancel it before you delete it.")
-        for artifact in row.artifacts.all():
-            artifact.file.delete(save=False)
-        row.delete()
+        access.delete(request.user, pk)
         return Response(status=204)
 
 
@@ -124,4 +119,4 @@ class VerbView(APIView):
             if options["source"] not in ("checkpoint", "start"):
                 raise Problem(400, "invalid", "'from' is 'checkpoint' or 'start'.", [{"pointer": "/from"}])
         row: Operation = access.act(request.user, self.verb, pk, **options)
-        return Response(payloads.operation(row))
+        return Response(payloads.operation(row, request.user))

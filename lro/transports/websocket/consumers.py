@@ -161,7 +161,11 @@ class OperationsConsumer(AsyncWebsocketConsumer):
             raise message.refuse("not_found", "There is no such operation.") from None
         except NotAllowedNow as error:
             raise message.refuse(error.code, error.message) from None
-        answer = {"type": "acknowledged", "request_id": message.request_id, "operation": payloads.operation(row)}
+        answer = {
+            "type": "acknowledged",
+            "request_id": message.request_id,
+            "operation": payloads.operation(row, follower.user),
+        }
         await self._send(answer)
 
     # What they are told
