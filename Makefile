@@ -50,6 +50,10 @@ test-django6: ## the quicker tests again, on Django 6
 	  $(MAKE) --no-print-directory $(DJANGO6)/.ready && $(DJANGO6)/bin/python -m pytest -m "not slow"; \
 	fi
 
+.PHONY: cuts
+cuts: $(READY) ## see that the walk through the browser fails without each of its layers: half an hour
+	$(BIN)/python -m tests.end_to_end.cuts $(ARGS)
+
 .PHONY: check
 check: $(READY) ## lint, format, types and the contracts between layers
 	$(BIN)/ruff check .

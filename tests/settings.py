@@ -9,7 +9,7 @@ INSTALLED_APPS = [*INSTALLED_APPS, "tests.probe"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 LRO = {
     **LRO,
-    "REWAKE_SECONDS": 3.0,
+    "REWAKE_SECONDS": float(os.environ.get("LRO_TEST_REWAKE_SECONDS", "3")),
     "CANCEL_GRACE_SECONDS": 3.0,
     "FLOOR_POLL_SECONDS": float(os.environ.get("LRO_TEST_FLOOR_POLL_SECONDS", "2")),
 }

@@ -12,19 +12,23 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from lro.testing import assert_consistent
 from tests import chromium
-from tests.end_to_end.stack import ALIAS, PASSWORD, Stack, running
+from tests.end_to_end.cuts import CUTS
+from tests.end_to_end.stack import ALIAS, PASSWORD, ROOT, Stack, running
 from tests.end_to_end.test_kills import assert_imported_exactly
 from tests.uploads.generator import Truth
 
 pytestmark = pytest.mark.slow
 
-#: Beyond any test's patience: what is seen live came by a hint, and not by the poll that heals lost ones.
-NO_POLL = "3600"
+#: Beyond any test's patience: what is started was woken, and what is seen live came by a hint; nothing is healed.
+NEVER = "3600"
 
 
 @pytest.fixture(scope="module")
 def walked(django_db_blocker: Any) -> Iterator[Stack]:
-    with django_db_blocker.unblock(), running(LRO_TEST_FLOOR_POLL_SECONDS=NO_POLL) as stack:
+    with (
+        django_db_blocker.unblock(),
+        running(LRO_TEST_FLOOR_POLL_SECONDS=NEVER, LRO_TEST_REWAKE_SECONDS=NEVER) as stack,
+    ):
         yield stack
 
 
@@ -142,3 +146,9 @@ def test_a_file_that_is_no_table_is_refused_in_words(walked: Stack, browser: Bro
     page.get_by_test_id("file-input").set_input_files(path)
     expect(page.get_by_test_id("upload-row")).to_contain_text("The file looks like a PNG image, not a table.")
     page.close()
+
+
+def test_each_cut_through_a_layer_still_finds_its_place() -> None:
+    """`make cuts` takes minutes; this keeps its list true."""
+    for cut in CUTS:
+        assert cut.whole in cut.source(ROOT)
