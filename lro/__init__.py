@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .exceptions import Fail, Interrupted, Problem, Retry
+    from .exceptions import Fail, Interrupted, Problem, Retry, Snooze
     from .models import Operation, Reject
     from .runtime.context import OperationContext
     from .runtime.operations import OperationTask
@@ -17,6 +17,7 @@ _HOME = {
     "Interrupted": ".exceptions",
     "Problem": ".exceptions",
     "Retry": ".exceptions",
+    "Snooze": ".exceptions",
     "Operation": ".models",
     "Reject": ".models",
     "OperationContext": ".runtime.context",
@@ -32,6 +33,7 @@ __all__ = [
     "Problem",
     "Reject",
     "Retry",
+    "Snooze",
     "register",
 ]
 

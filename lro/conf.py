@@ -21,7 +21,9 @@ class Conf:
     cancel_grace_seconds: float = 10.0
     floor_poll_seconds: float = 2.0
     batch_size: int = 200
+    shutdown_seconds: float = 25.0
     max_attempts: int = 4
+    max_crashes: int = 3
     retry_base_seconds: float = 2.0
     retry_cap_seconds: float = 300.0
     retention_days: int = 30

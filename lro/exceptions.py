@@ -71,6 +71,15 @@ class Retry(Control):
         self.after = None if after is None else timedelta(seconds=after)
 
 
+class Snooze(Control):
+    """Go on later, as it is too early now: `raise Snooze(after=60)`. Unlike `Retry` it counts as no failure."""
+
+    def __init__(self, message: str = "The operation waits for something.", *, after: float) -> None:
+        super().__init__(message)
+        self.message = message
+        self.after = timedelta(seconds=after)
+
+
 class Fail(Control):
     """Fail for good, with a code and a message for the person who started it."""
 

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import signal
 import threading
 from typing import Any
 from uuid import UUID
 
 from celery import Task, current_app
 from celery.signals import worker_ready, worker_shutting_down
+from celery.worker import state
 from celery.worker.request import Request
-from django.db import connection
+from django.db import DatabaseError, InterfaceError, close_old_connections, connection
 
-from .runtime import executor, reconciler, registry
+from .conf import conf
+from .lifecycle import leases
+from .models import Attempt
+from .runtime import executor, reconciler, registry, shutdown
 
 logger = logging.getLogger(__name__)
 
@@ -55,17 +61,85 @@ def _rescue(pid: int) -> None:
         _reconciler.soon()
 
 
+class Warden(threading.Thread):
+    """In a worker's main process: kills the pool process that goes on with an attempt which was taken from it."""
+
+    def __init__(self) -> None:
+        super().__init__(name="lro-warden", daemon=True)
+        self._stopping = threading.Event()
+        self._suspects: dict[int, str] = {}
+
+    def stop(self) -> None:
+        self._stopping.set()
+
+    def run(self) -> None:
+        while not self._stopping.wait(_LOOK_SECONDS):
+            if running := _running():
+                self._look(running)
+
+    def _look(self, running: dict[int, str]) -> None:
+        """Kill who was suspected at the last look and still is: what merely ends its task is gone by then."""
+        try:
+            close_old_connections()
+            suspects = {pid: operation for pid, operation in running.items() if _is_stray(pid, operation)}
+        except (DatabaseError, InterfaceError) as error:
+            logger.warning("the warden will look again: %s", error)
+            return
+        finally:
+            connection.close()
+        for pid, operation in suspects.items():
+            if self._suspects.get(pid) == operation:
+                logger.warning("operation %s: process %d goes on though it was stopped; it is killed", operation, pid)
+                _kill(pid)
+        self._suspects = suspects
+
+
+def _running() -> dict[int, str]:
+    """The operations that this worker's pool processes are at, by process id."""
+    requests = list(state.active_requests)
+    return {r.worker_pid: r.args[0] for r in requests if r.worker_pid not in (None, os.getpid()) and r.args}
+
+
+def _is_stray(pid: int, operation_id: str) -> bool:
+    attempts = Attempt.objects.filter(operation_id=operation_id, worker=leases.worker_name(os.getpid(), pid))
+    outcomes = list(attempts.values_list("outcome", flat=True))
+    return bool(outcomes) and "" not in outcomes
+
+
+def _kill(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+
+
+_LOOK_SECONDS = 0.5
 _reconciler: reconciler.Reconciler | None = None
+_warden: Warden | None = None
 
 
 @worker_ready.connect
-def _start_reconciler(**_: Any) -> None:
-    global _reconciler
-    _reconciler = reconciler.Reconciler()
+def _start(**_: Any) -> None:
+    global _reconciler, _warden
+    _reconciler, _warden = reconciler.Reconciler(), Warden()
     _reconciler.start()
+    _warden.start()
 
 
 @worker_shutting_down.connect
-def _stop_reconciler(**_: Any) -> None:
+def _shut_down(**_: Any) -> None:
+    """Ask the attempts to stop at their next checkpoint; what does not is given back when the time is over."""
+    shutdown.ask()
     if _reconciler is not None:
         _reconciler.stop()
+    timer = threading.Timer(conf().shutdown_seconds, _end_attempts)
+    timer.daemon = True
+    timer.start()
+
+
+def _end_attempts() -> None:
+    running = _running()
+    try:
+        reconciler.give_back(os.getpid())
+    finally:
+        connection.close()
+        for pid in running:
+            _kill(pid)

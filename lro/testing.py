@@ -62,6 +62,8 @@ def _outcome(operation: Operation, using: str) -> Iterator[str]:
         yield "it failed without an error"
     if operation.state == "succeeded" and operation.error:
         yield "it succeeded with an error"
+    if operation.is_terminal and operation.state != "succeeded" and not operation.error:
+        yield "it ended without a result and without an error"
     if operation.is_terminal != (operation.finished_at is not None):
         yield "finished_at does not fit its state"
 

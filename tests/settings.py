@@ -11,5 +11,6 @@ LRO = {
     **LRO,
     "REWAKE_SECONDS": float(os.environ.get("LRO_TEST_REWAKE_SECONDS", "3")),
     "CANCEL_GRACE_SECONDS": 3.0,
+    "SHUTDOWN_SECONDS": 3.0,
     "FLOOR_POLL_SECONDS": float(os.environ.get("LRO_TEST_FLOOR_POLL_SECONDS", "2")),
 }

@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from ..conf import conf
@@ -43,9 +43,8 @@ def renew(operation_id: UUID, fence: int, progress: dict[str, Any] | None) -> St
     """One proof of life, which carries the progress and brings back what was asked for; None: the lease is lost."""
     changes: dict[str, Any] = {"lease_expires_at": Now() + timedelta(seconds=conf().lease_seconds)}
     if progress is not None:
-        operation = journal.append(
-            operation_id, [("progress", progress)], where=held_by(fence), progress=progress, **changes
-        )
+        changes |= {"progress": progress, "stalls_at": Now() + F("max_stall")}
+        operation = journal.append(operation_id, [("progress", progress)], where=held_by(fence), **changes)
         return State(operation.state) if operation else None
     rows = Operation.objects.filter(held_by(fence), pk=operation_id)
     if not rows.update(**changes):
@@ -62,11 +61,12 @@ def of_dead_workers() -> Iterable[Operation]:
     """What is held by a worker of this machine that no longer exists: no need to wait for its lease."""
     for operation in Operation.objects.held().filter(worker__startswith=f"{node()}/"):
         main_pid, pid = (int(part) for part in operation.worker.rsplit("/", 2)[1:])
-        if not (_is_alive(main_pid) and _is_alive(pid)):
+        if not (is_alive(main_pid) and is_alive(pid)):
             yield operation
 
 
-def _is_alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
+    """Whether a process of this machine still runs; a zombie does not."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

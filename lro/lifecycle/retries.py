@@ -46,6 +46,17 @@ def lost(message: str) -> Failure:
     return Failure("worker_lost", message, "lost", is_retryable=True)
 
 
+def quarantined(crashes: int, worker: str, progress: dict[str, Any]) -> Failure:
+    """What kills its process again and again is not tried on the next one."""
+    message = f"Its worker process was lost {crashes} times in a row without a checkpoint between them."
+    last = {"worker": worker, "step": progress.get("step"), "current": progress.get("current")}
+    return Failure("quarantined", message, "lost", is_retryable=False, details=[last])
+
+
+def timed_out(code: str, message: str) -> Failure:
+    return Failure(code, message, "timeout", is_retryable=True)
+
+
 def classify(error: BaseException) -> Failure:
     """What an exception out of `run` means for the operation."""
     text = "".join(traceback.format_exception(error))[-20_000:]

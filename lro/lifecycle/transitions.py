@@ -23,7 +23,7 @@ from ..states import HELD, PARKED, State, sources
 from . import retries
 from .retries import Failure
 
-_RELEASED: dict[str, Any] = {"worker": "", "lease_expires_at": None}
+_RELEASED: dict[str, Any] = {"worker": "", "lease_expires_at": None, "attempt_ends_at": None, "stalls_at": None}
 _REVOKED: dict[str, Any] = {**_RELEASED, "fence": F("fence") + 1}
 
 
@@ -34,6 +34,9 @@ def _enter(
     kind, data = entries[-1]
     entries = [*entries[:-1], (kind, {**data, "state": target.value})]
     return journal.append(operation_id, entries, where=legal, state=target, **changes)
+
+
+_CANCELLED = Failure("cancelled", "It was cancelled.", "user", is_retryable=True)
 
 
 def _ended() -> dict[str, Any]:
@@ -73,6 +76,8 @@ def claim(operation_id: UUID, worker: str) -> Operation | None:
             attempt=F("attempt") + 1,
             worker=worker,
             lease_expires_at=Now() + lease,
+            attempt_ends_at=Now() + F("attempt_timeout"),
+            stalls_at=Now() + F("max_stall"),
             started_at=Coalesce("started_at", Now()),
             error=None,
         )
@@ -100,7 +105,7 @@ def succeed(held: Operation, result: Any, entries: list[Entry], **changes: Any) 
     return operation
 
 
-def fail(held: Operation, failure: Failure, *, outcome: str = "failed") -> Operation | None:
+def fail(held: Operation, failure: Failure, *, outcome: str = "failed", **changes: Any) -> Operation | None:
     error = failure.as_error(held.attempt)
     with transaction.atomic():
         operation = _enter(
@@ -108,14 +113,16 @@ def fail(held: Operation, failure: Failure, *, outcome: str = "failed") -> Opera
             held.pk,
             [("failed", {"error": error})],
             Q(fence=held.fence),
-            **{**_ended(), **_REVOKED, "error": error, "failures": F("failures") + 1},
+            **{**_ended(), **_REVOKED, "error": error, "failures": F("failures") + 1, **changes},
         )
         if operation is not None:
             _close_attempt(held, outcome, failure)
     return operation
 
 
-def retry(held: Operation, failure: Failure, delay: timedelta, *, outcome: str = "failed") -> Operation | None:
+def retry(
+    held: Operation, failure: Failure, delay: timedelta, *, outcome: str = "failed", **changes: Any
+) -> Operation | None:
     """End this attempt and try again after `delay`."""
     data = {"error": failure.as_error(held.attempt), "delay_seconds": round(delay.total_seconds(), 3)}
     with transaction.atomic():
@@ -127,13 +134,14 @@ def retry(held: Operation, failure: Failure, delay: timedelta, *, outcome: str =
             **_REVOKED,
             run_at=Now() + delay,
             failures=F("failures") + 1,
+            **changes,
         )
         if operation is not None:
             _close_attempt(held, outcome, failure)
     return operation
 
 
-def end_badly(held: Operation, failure: Failure, *, outcome: str = "failed") -> Operation | None:
+def end_badly(held: Operation, failure: Failure, *, outcome: str = "failed", **changes: Any) -> Operation | None:
     """Retry or fail, as the failure and the attempts that are left decide. A request to stop comes first."""
     if (stopped := stop(held)) is not None:
         return stopped
@@ -143,9 +151,9 @@ def end_badly(held: Operation, failure: Failure, *, outcome: str = "failed") -> 
         delay = failure.after
         if delay is None:
             delay = retries.backoff(failures, base=settings.retry_base_seconds, cap=settings.retry_cap_seconds)
-        ended = retry(held, failure, delay, outcome=outcome)
+        ended = retry(held, failure, delay, outcome=outcome, **changes)
     else:
-        ended = fail(held, failure, outcome=outcome)
+        ended = fail(held, failure, outcome=outcome, **changes)
     return ended or stop(held)
 
 
@@ -157,7 +165,7 @@ def stop(held: Operation) -> Operation | None:
             held.pk,
             [("cancelled", {})],
             Q(fence=held.fence, state=State.CANCELLING),
-            **{**_ended(), **_REVOKED},
+            **{**_ended(), **_REVOKED, "error": _CANCELLED.as_error(held.attempt)},
         ) or _enter(
             State.PAUSED,
             held.pk,
@@ -171,16 +179,17 @@ def stop(held: Operation) -> Operation | None:
     return operation
 
 
-def release(held: Operation) -> Operation | None:
-    """Give the operation back unharmed, as at a deploy: its failures are not counted up."""
+def release(held: Operation, reason: str, *, after: timedelta = timedelta()) -> Operation | None:
+    """Give the operation back unharmed, as at a deploy or to go on later: it counts as no failure."""
+    data = {"reason": reason, "delay_seconds": round(after.total_seconds(), 3)}
     with transaction.atomic():
         operation = _enter(
             State.QUEUED,
             held.pk,
-            [("interrupted", {"reason": "its worker shut down"})],
+            [("interrupted", data)],
             Q(fence=held.fence, state=State.RUNNING),
             **_REVOKED,
-            run_at=Now(),
+            run_at=Now() + after,
             woken_at=None,
         )
         if operation is not None:
@@ -199,7 +208,7 @@ def cancel(operation_id: UUID, by: str) -> Operation:
         operation_id,
         [asked, ("cancelled", {})],
         Q(state__in=PARKED),
-        **{**_ended(), **_REVOKED},
+        **{**_ended(), **_REVOKED, "error": _CANCELLED.as_error(0)},
     ) or _enter(State.CANCELLING, operation_id, [asked], Q(state__in=HELD), stop_requested_at=Now())
     return operation or _already(operation_id, {State.CANCELLING, State.CANCELLED}, "cancelled")
 
@@ -236,6 +245,9 @@ def retry_by_hand(operation_id: UUID, by: str, *, from_start: bool) -> Operation
             run_at=Now(),
             woken_at=Now(),
             failures=0,
+            crashes=0,
+            claim_by=None,
+            deadline_at=None,
             result=None,
             error=None,
             finished_at=None,
@@ -260,7 +272,26 @@ def _already(operation_id: UUID, harmless: set[State], verb: str) -> Operation:
 
 def rescue(operation: Operation, failure: Failure) -> Operation | None:
     """Take an operation back from a worker that is gone: it goes on elsewhere from its checkpoint."""
-    return end_badly(operation, failure, outcome="lost")
+    crashes = 1 + (Operation.objects.filter(pk=operation.pk).values_list("crashes", flat=True).first() or 0)
+    if crashes >= conf().max_crashes:
+        failure = retries.quarantined(crashes, operation.worker, operation.progress)
+    return end_badly(operation, failure, outcome="lost", crashes=crashes)
+
+
+def expire(operation: Operation, failure: Failure) -> Operation | None:
+    """End what ran out of its time, whoever holds it."""
+    error = {**failure.as_error(operation.attempt), "retryable": False}
+    with transaction.atomic():
+        expired = _enter(
+            State.EXPIRED,
+            operation.pk,
+            [("expired", {"error": error})],
+            Q(fence=operation.fence, state=operation.state),
+            **{**_ended(), **_REVOKED, "error": error},
+        )
+        if expired is not None:
+            _close_attempt(operation, "expired", failure)
+    return expired
 
 
 def requeue(operation_id: UUID) -> Operation | None:

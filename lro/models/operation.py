@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import time
+from datetime import timedelta
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -53,6 +54,8 @@ class Operation(models.Model):
     max_attempts = models.PositiveIntegerField(default=4)
     #: Attempts that ended badly since the last checkpoint; progress makes it zero again.
     failures = models.PositiveIntegerField(default=0)
+    #: Attempts whose process was lost since the last checkpoint.
+    crashes = models.PositiveIntegerField(default=0)
     fence = models.PositiveBigIntegerField(default=0)
     worker = models.CharField(max_length=200, blank=True, default="")
     lease_expires_at = models.DateTimeField(null=True, blank=True)
@@ -66,6 +69,14 @@ class Operation(models.Model):
     updated_at = models.DateTimeField(db_default=Now())
     started_at = models.DateTimeField(null=True, blank=True)
     stop_requested_at = models.DateTimeField(null=True, blank=True)
+    cancel_grace = models.DurationField(default=timedelta(seconds=10))
+    #: The first claim must come before this, and the end before the other.
+    claim_by = models.DateTimeField(null=True, blank=True)
+    deadline_at = models.DateTimeField(null=True, blank=True)
+    attempt_timeout = models.DurationField(null=True, blank=True)
+    attempt_ends_at = models.DateTimeField(null=True, blank=True)
+    max_stall = models.DurationField(null=True, blank=True)
+    stalls_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
     expires_at = models.DateTimeField(null=True, blank=True)
 

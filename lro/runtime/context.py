@@ -162,7 +162,7 @@ class OperationContext:
     def _commit(self, cursor: Any, number: int, save: Callable[[], object] | None) -> None:
         with transaction.atomic():
             held = Operation.objects.filter(held_by(self._held.fence), pk=self.id)
-            changes = {"checkpoint": cursor, "checkpoints": number, "failures": 0}
+            changes = {"checkpoint": cursor, "checkpoints": number, "failures": 0, "crashes": 0}
             if not held.filter(checkpoints=number - 1).update(**changes, rejected=F("rejected") + len(self._rejects)):
                 if held.filter(checkpoints=number).exists():
                     return  # the connection broke in COMMIT, and the commit had gone through

@@ -6,6 +6,7 @@ import logging
 import os
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -13,11 +14,11 @@ from django.db import InterfaceError, OperationalError, close_old_connections, c
 
 from ..conf import conf
 from ..events.progress import Meter
-from ..exceptions import Interrupted, LeaseLost
+from ..exceptions import Interrupted, LeaseLost, Snooze
 from ..lifecycle import leases, retries, transitions
 from ..models import Operation
 from ..storable import storable
-from . import registry
+from . import queueing, registry
 from .context import OperationContext
 from .heartbeat import Heartbeat
 
@@ -68,7 +69,10 @@ class Execution:
         except LeaseLost:
             return lambda: logger.info("operation %s: the lease was lost, another worker goes on", self.held.pk)
         except Interrupted:
-            return lambda: transitions.stop(self.held) or transitions.release(self.held)
+            return lambda: transitions.stop(self.held) or self._give_back("its worker shuts down")
+        except Snooze as snooze:
+            reason, after = snooze.message, snooze.after
+            return lambda: transitions.stop(self.held) or self._give_back(reason, after=after)
         except Exception as error:  # an error of the author's code becomes a row
             failure = retries.classify(error)
             logger.warning("operation %s: attempt %d ended: %s", self.held.pk, self.held.attempt, failure.message)
@@ -87,6 +91,12 @@ class Execution:
                     raise
                 logger.warning("operation %s: its outcome is written again: %s", self.held.pk, error)
                 time.sleep(0.2)
+
+    def _give_back(self, reason: str, *, after: timedelta = timedelta()) -> object:
+        operation = transitions.release(self.held, reason, after=after)
+        if operation is not None and not after:
+            queueing.send(operation)  # here and now: this process may be gone before a thread comes to it
+        return operation
 
     def _succeed(self, result: Any) -> object:
         snapshot = self.meter.snapshot()

@@ -10,9 +10,10 @@ from django.db import DatabaseError, InterfaceError, close_old_connections, conn
 
 from ..conf import conf
 from ..events.progress import Meter
-from ..lifecycle import leases
+from ..lifecycle import leases, transitions
 from ..models import Operation
 from ..states import State
+from . import shutdown
 
 logger = logging.getLogger(__name__)
 
@@ -26,10 +27,11 @@ class Heartbeat(threading.Thread):
         self._held, self._meter = held, meter
         self._stopping = threading.Event()
         self._last_beat = time.monotonic()
+        self._cancelling_since: float | None = None
 
     @property
     def must_stop(self) -> bool:
-        return self.state is not State.RUNNING
+        return self.state is not State.RUNNING or shutdown.is_asked()
 
     def stop(self) -> None:
         self._stopping.set()
@@ -47,12 +49,22 @@ class Heartbeat(threading.Thread):
         finally:
             connection.close()
 
+    def _end_a_grace(self) -> None:
+        """Stop the attempt where `run` does not; the worker's main process then ends this one."""
+        if self.state is not State.CANCELLING:
+            return
+        self._cancelling_since = self._cancelling_since or time.monotonic()
+        if time.monotonic() - self._cancelling_since >= self._held.cancel_grace.total_seconds():
+            transitions.stop(self._held)
+            self.state = None
+
     def _beat(self) -> None:
         progress = self._meter.snapshot() if self._meter.is_dirty else None
         try:
             close_old_connections()
             self.state = leases.renew(self._held.pk, self._held.fence, progress)
             self._last_beat = time.monotonic()
+            self._end_a_grace()
         except (DatabaseError, InterfaceError) as error:  # tried again at the next beat, until the self-fence
             logger.warning("operation %s: a heartbeat failed: %s", self._held.pk, error)
             connection.close()

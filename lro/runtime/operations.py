@@ -23,6 +23,14 @@ class OperationTask:
     #: Bad endings in a row, without a checkpoint between them, until the operation fails for good.
     max_attempts: ClassVar[int | None] = None
     queue: ClassVar[str] = "default"
+    #: Seconds: until the first claim; of one attempt; without progress in an attempt; from submission to the end. An
+    #: attempt that is too long, or stalls, is ended and tried again; what is not claimed or done in time expires.
+    queue_timeout: ClassVar[float | None] = None
+    attempt_timeout: ClassVar[float | None] = None
+    max_stall: ClassVar[float | None] = None
+    deadline: ClassVar[float | None] = None
+    #: Seconds after a cancel in which `run` may stop by itself; then its process is killed.
+    cancel_grace: ClassVar[float | None] = None
     #: A permission that the caller must have, as `app.codename`; None admits every authenticated user.
     permission: ClassVar[str | None] = None
 

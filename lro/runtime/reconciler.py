@@ -5,20 +5,22 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.db import DatabaseError, InterfaceError, close_old_connections, connection
-from django.db.models import Q
+from django.db.models import DateTimeField, ExpressionWrapper, F, Min, Q
 from django.db.models.functions import Now
 
 from ..conf import conf
 from ..lifecycle import leases, retries, transitions
 from ..models import Operation
-from ..states import State
+from ..states import HELD, State, sources
 from . import queueing
 
 logger = logging.getLogger(__name__)
+_SOON = 0.1
 
 
 def reconcile() -> dict[str, int]:
@@ -41,9 +43,23 @@ def rescue_expired() -> int:
 
 def stop_unheard() -> int:
     """Operations that did not listen to a cancel within the grace: they are fenced off."""
-    grace = timedelta(seconds=conf().cancel_grace_seconds)
-    unheard = Operation.objects.filter(state=State.CANCELLING, stop_requested_at__lt=Now() - grace)
+    unheard = Operation.objects.filter(state=State.CANCELLING, stop_requested_at__lt=Now() - F("cancel_grace"))
     return sum(transitions.stop(operation) is not None for operation in unheard[: conf().batch_size])
+
+
+def time_out() -> int:
+    """Attempts that take too long, or have made no progress for too long."""
+    late = Q(attempt_ends_at__lt=Now()) | Q(stalls_at__lt=Now())
+    rows = Operation.objects.filter(late, state=State.RUNNING).annotate(is_late=Q(attempt_ends_at__lt=Now()))
+    return sum(_time_out(operation) for operation in rows[: conf().batch_size])
+
+
+def expire() -> int:
+    """Operations that nobody claimed in time, or that did not end by their deadline."""
+    unclaimed = Q(claim_by__lt=Now(), attempt=0, state=State.QUEUED)
+    overdue = Q(deadline_at__lt=Now(), state__in=sources(State.EXPIRED))
+    rows = Operation.objects.filter(unclaimed | overdue).annotate(is_overdue=Q(deadline_at__lt=Now()))
+    return sum(_expire(operation) for operation in rows[: conf().batch_size])
 
 
 def requeue_due() -> int:
@@ -61,7 +77,15 @@ def wake_forgotten() -> int:
     return sum(_wake(operation) for operation in forgotten.order_by("run_at")[: conf().batch_size])
 
 
-DUTIES: list[Callable[[], int]] = [rescue_dead, rescue_expired, stop_unheard, requeue_due, wake_forgotten]
+DUTIES: list[Callable[[], int]] = [
+    rescue_dead,
+    rescue_expired,
+    stop_unheard,
+    time_out,
+    expire,
+    requeue_due,
+    wake_forgotten,
+]
 
 
 def rescue_of(main_pid: int, pid: int) -> int:
@@ -72,6 +96,31 @@ def rescue_of(main_pid: int, pid: int) -> int:
 
 def _rescue(operations: list[Operation], message: str) -> int:
     return sum(transitions.rescue(operation, retries.lost(message)) is not None for operation in operations)
+
+
+def give_back(main_pid: int) -> int:
+    """Queue again what the processes of a worker still hold when its time to shut down is over."""
+    held = Operation.objects.held().filter(worker__startswith=leases.worker_name(main_pid, 0)[:-1])
+    reason = "its worker shut down before it came to a checkpoint"
+    return sum((transitions.stop(row) or transitions.release(row, reason)) is not None for row in held)
+
+
+def _time_out(operation: Any) -> bool:
+    code, message = (
+        ("attempt_timeout", "The attempt took longer than it may.")
+        if operation.is_late
+        else ("stalled", "The attempt made no progress for longer than it may.")
+    )
+    return transitions.end_badly(operation, retries.timed_out(code, message), outcome="timed out") is not None
+
+
+def _expire(operation: Any) -> bool:
+    code, message = (
+        ("deadline_exceeded", "It did not end by its deadline.")
+        if operation.is_overdue
+        else ("queue_timeout", "No worker claimed it in time.")
+    )
+    return transitions.expire(operation, retries.timed_out(code, message)) is not None
 
 
 def _wake(operation: Operation) -> bool:
@@ -113,18 +162,31 @@ class Reconciler(threading.Thread):
         """Reconcile once; the seconds until the next round."""
         try:
             close_old_connections()
-            reconcile()
-            return _seconds_until_due()
+            done = reconcile()
+            is_full = max(done.values()) >= conf().batch_size
+            return _SOON if is_full else _seconds_until_due()
         except (DatabaseError, InterfaceError) as error:
             logger.warning("the reconciler will try again: %s", error)
             return 1.0
+        except Exception:  # it may never end: everything that crashes relies on it
+            logger.exception("the reconciler will try again")
+            return conf().reconcile_seconds
         finally:
             connection.close()
 
 
 def _seconds_until_due() -> float:
-    """Until the next regular round, or until the next retry is due where that is sooner."""
-    retrying = Operation.objects.filter(state=State.RETRYING)
-    due = retrying.annotate(now=Now()).order_by("run_at").values_list("run_at", "now").first()
-    pause = conf().reconcile_seconds
-    return pause if due is None else min(pause, max(0.1, (due[0] - due[1]).total_seconds()))
+    """Until the next regular round, or until something is due where that is sooner."""
+    ends_of_grace = ExpressionWrapper(F("stop_requested_at") + F("cancel_grace"), output_field=DateTimeField())
+    held, parked = Q(state__in=HELD), Q(state__in=[State.QUEUED, State.RETRYING])
+    dates = Operation.objects.active().aggregate(
+        to_run=Min("run_at", filter=parked & Q(run_at__gt=Now())),
+        to_end_grace=Min(ends_of_grace, filter=Q(state=State.CANCELLING)),
+        to_end_attempt=Min("attempt_ends_at", filter=held),
+        to_stall=Min("stalls_at", filter=held),
+        to_claim=Min("claim_by", filter=Q(claim_by__gt=Now())),
+        to_end=Min("deadline_at"),
+    )
+    now = datetime.now(UTC)  # another clock than the database's: it only times the next look
+    pauses = [(date - now).total_seconds() for date in dates.values() if date is not None]
+    return float(max(_SOON, min([conf().reconcile_seconds, *pauses])))

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.db.models.functions import Now
 from django.http import QueryDict
 from rest_framework.exceptions import PermissionDenied, ValidationError
 
@@ -72,6 +74,7 @@ def _record(cls: type[OperationTask], prepared: dict[str, Any], owner: Any, key:
         input=stored,
         queue=cls.queue,
         max_attempts=cls.attempts(),
+        **_limits(cls),
         idempotency_key=key or None,
         input_digest=hashlib.sha256(identity).hexdigest(),
     )
@@ -81,6 +84,22 @@ def _record(cls: type[OperationTask], prepared: dict[str, Any], owner: Any, key:
         return _earlier(operation)
     operation.refresh_from_db()
     return Submission(operation)
+
+
+def _limits(cls: type[OperationTask]) -> dict[str, Any]:
+    """The time limits of the class, as they are now: a later change of the class does not change its operations."""
+
+    def span(seconds: float | None) -> timedelta | None:
+        return None if seconds is None else timedelta(seconds=seconds)
+
+    queue_timeout, deadline = span(cls.queue_timeout), span(cls.deadline)
+    return {
+        "claim_by": queue_timeout and Now() + queue_timeout,
+        "deadline_at": deadline and Now() + deadline,
+        "attempt_timeout": span(cls.attempt_timeout),
+        "max_stall": span(cls.max_stall),
+        "cancel_grace": span(conf().cancel_grace_seconds if cls.cancel_grace is None else cls.cancel_grace),
+    }
 
 
 def _earlier(operation: Operation) -> Submission:

@@ -9,7 +9,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from lro import Fail, OperationContext, OperationTask, Retry, register
+from lro import Fail, OperationContext, OperationTask, Retry, Snooze, register
 
 
 class CountsInput(serializers.Serializer[Any]):
@@ -88,3 +88,34 @@ class Deaf(OperationTask):
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             time.sleep(0.05)
+
+
+@register("probe.snoozes")
+class Snoozes(OperationTask):
+    """Goes to sleep until the attempt that `wakes_at` names."""
+
+    def run(self, op: OperationContext, *, wakes_at: int, after: float) -> dict[str, int]:
+        if op.attempt < wakes_at:
+            raise Snooze("too early", after=after)
+        return {"attempt": op.attempt}
+
+
+@register("probe.hurried")
+class Hurried(Deaf):
+    """Has no time: a second for an attempt, two until the first claim, five in all, and one to listen to a cancel."""
+
+    max_attempts = 2
+    queue_timeout = 2.0
+    attempt_timeout = 1.0
+    deadline = 5.0
+    cancel_grace = 1.0
+
+
+@register("probe.stalls")
+class Stalls(OperationTask):
+    max_attempts = 1
+    max_stall = 1.0
+
+    def run(self, op: OperationContext, *, seconds: float) -> None:
+        op.progress(1, 2)
+        time.sleep(seconds)

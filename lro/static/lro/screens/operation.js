@@ -143,7 +143,7 @@ class OperationScreen {
 
   /** @param {Operation} operation */
   renderFailure(operation) {
-    const error = operation.error;
+    const error = operation.state === "cancelled" ? null : operation.error;
     const key = error ? JSON.stringify(error) : "";
     if (this.failureKey === key) return;
     this.failureKey = key;

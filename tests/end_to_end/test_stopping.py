@@ -1,0 +1,77 @@
+"""Stopping, with real processes: by a cancel that is not heard, by a deadline, by a deploy."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from typing import Any
+
+import pytest
+
+from lro.lifecycle import leases
+from tests.end_to_end.stack import ALIAS, Stack
+from tests.waiting import until
+
+pytestmark = pytest.mark.slow
+
+
+def start(stack: Stack, name: str, **data: Any) -> str:
+    answer = stack.client().post(f"/{name.replace('.', '/')}", json=data)
+    assert answer.status_code == 200, answer.text
+    return str(answer.json()["id"])
+
+
+def await_running(stack: Stack, identifier: str) -> int:
+    """The process that runs it."""
+    until(lambda: stack.state(identifier) == "running", what="it runs")
+    return int(stack.operation(identifier).worker.rsplit("/", 1)[1])
+
+
+def test_what_does_not_listen_to_a_cancel_is_killed_after_its_grace_and_its_worker_lives_on(drained: Stack) -> None:
+    identifier = start(drained, "probe.deaf", seconds=60)
+    worker, process = drained.pid("worker1"), await_running(drained, identifier)
+    client = drained.client()
+    client.post(f"/operations/{identifier}/cancel")
+    began = time.monotonic()
+    until(lambda: not leases.is_alive(process), within=15, what="its process is gone")
+    assert time.monotonic() - began < 3 + 2, "the grace of these tests and two seconds"
+    assert drained.operation(identifier).state == "cancelled"
+    assert drained.pid("worker1") == worker
+    assert drained.await_end(start(drained, "probe.counts", to=3)).state == "succeeded"
+
+
+def test_a_cancel_is_noticed_within_two_seconds_by_what_iterates(drained: Stack) -> None:
+    identifier = start(drained, "probe.counts", to=10_000, seconds_each=0.01)
+    process = await_running(drained, identifier)
+    client = drained.client()
+    client.post(f"/operations/{identifier}/cancel")
+    began = time.monotonic()
+    assert drained.await_end(identifier).state == "cancelled"
+    assert time.monotonic() - began < 2
+    assert leases.is_alive(process)
+
+
+def test_an_attempt_over_its_time_is_killed_and_the_operation_ends_by_its_deadline(drained: Stack) -> None:
+    operation = drained.await_end(start(drained, "probe.hurried", seconds=60), within=20)
+    assert operation.error["code"] in ("attempt_timeout", "deadline_exceeded")
+    assert operation.attempts.using(ALIAS).first().outcome == "timed out"
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [("probe.saves", {"to": 40, "seconds_each": 0.1}), ("probe.deaf", {"seconds": 6})],
+    ids=["at its next checkpoint", "or is given back when the time is over"],
+)
+def test_a_deploy_in_the_middle_loses_nothing_and_spends_no_attempt(
+    drained: Stack, name: str, data: dict[str, Any]
+) -> None:
+    identifier = start(drained, name, **data)
+    await_running(drained, identifier)
+    worker = drained.pid("worker1")
+    os.kill(worker, signal.SIGTERM)
+    until(lambda: drained.pid("worker1") != worker, within=30, what="a new worker")
+    operation = drained.await_end(identifier)
+    assert (operation.state, operation.failures) == ("succeeded", 0)
+    outcomes = list(operation.attempts.using(ALIAS).values_list("outcome", flat=True))
+    assert outcomes == ["interrupted", "succeeded"]
