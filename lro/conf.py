@@ -27,6 +27,8 @@ class Conf:
     retry_base_seconds: float = 2.0
     retry_cap_seconds: float = 300.0
     retention_days: int = 30
+    max_children: int = 10_000
+    max_depth: int = 5
     input_max_bytes: int = 256 * 1024
     result_max_bytes: int = 256 * 1024
     event_max_bytes: int = 64 * 1024

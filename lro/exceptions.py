@@ -80,6 +80,14 @@ class Snooze(Control):
         self.after = timedelta(seconds=after)
 
 
+class Wait(Control):
+    """Raised by `op.gather` where children are still at work: the operation goes on when the last one has ended."""
+
+    def __init__(self, on_failure: str) -> None:
+        super().__init__(type(self).__doc__)
+        self.on_failure = on_failure
+
+
 class Fail(Control):
     """Fail for good, with a code and a message for the person who started it."""
 

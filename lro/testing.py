@@ -35,7 +35,7 @@ def assert_consistent(using: str = "default", *, is_drained: bool = False) -> No
 def violations_of(using: str = "default", *, is_drained: bool = False) -> Iterator[str]:
     for operation in Operation.objects.using(using).all():
         label = f"{operation.name} {operation.pk} ({operation.state})"
-        checks = (_sequence, _endings, _outcome, _lease, _rejects, _attempts)
+        checks = (_sequence, _endings, _outcome, _lease, _rejects, _children, _attempts)
         for violation in (found for check in checks for found in check(operation, using)):
             yield f"{label}: {violation}"
         if is_drained and operation.state not in TERMINAL | {"paused"}:
@@ -76,6 +76,18 @@ def _lease(operation: Operation, using: str) -> Iterator[str]:
 def _rejects(operation: Operation, using: str) -> Iterator[str]:
     if (count := operation.rejects.using(using).count()) != operation.rejected:
         yield f"it counts {operation.rejected} rejects and has {count}"
+
+
+def _children(operation: Operation, using: str) -> Iterator[str]:
+    children = Operation.objects.using(using).filter(parent_id=operation.pk)
+    states = list(children.values_list("state", flat=True))
+    counted = (operation.children_total, operation.children_pending, operation.children_failed)
+    pending = sum(state not in TERMINAL for state in states)
+    failed = sum(state in TERMINAL and state != "succeeded" for state in states)
+    if counted != (found := (len(states), pending, failed)):
+        yield f"it counts {counted} children (all, pending, failed) and has {found}"
+    if operation.state == "waiting" and not pending:
+        yield "it waits for children that have ended"
 
 
 def _attempts(operation: Operation, using: str) -> Iterator[str]:

@@ -7,6 +7,7 @@ and there is never a gap.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -47,6 +48,23 @@ def begin(operation: Operation, entries: Sequence[Entry]) -> None:
     operation.last_sequence = len(entries)
     operation.save(force_insert=True)
     _insert(operation, entries)
+
+
+def begin_all(operations: Sequence[Operation], kind: str, data: dict[str, Any]) -> None:
+    """Insert many new operations, each with the same first event, in two statements."""
+    for operation in operations:
+        operation.last_sequence = 1
+    Operation.objects.bulk_create(operations, batch_size=500)
+    Event.objects.bulk_create(
+        [
+            Event(operation_id=operation.pk, root_id=operation.root_id, sequence=1, kind=kind, data=data)
+            for operation in operations
+        ],
+        batch_size=1000,
+    )
+    for row in operations:
+        hint = publisher.Hint(str(row.pk), str(row.root_id), row.owner_id, 1)
+        transaction.on_commit(partial(publisher.publish, hint))
 
 
 def _insert(operation: Operation, entries: Sequence[Entry]) -> None:

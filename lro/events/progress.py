@@ -78,5 +78,24 @@ class Meter:
         return round((1.0 - done) / self._fraction_rate, 1)
 
 
+def of_children(before: dict[str, Any], *, done: int, total: int, share: float) -> dict[str, Any]:
+    """The `progress` object of a parent; its percentage never goes backwards while the family stays the same."""
+    percent = round(min(1.0, share) * 100, 1)
+    if before.get("unit") == "children" and before.get("total") == total:
+        percent = max(percent, before.get("percent") or 0.0)
+    return {
+        "current": done,
+        "total": total,
+        "unit": "children",
+        "percent": percent,
+        "step": before.get("step") or "",
+        "message": "",
+        "rejected": before.get("rejected") or 0,
+        "rate": None,
+        "eta_seconds": None,
+        "updated_at": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
+    }
+
+
 def _smooth(before: float | None, now: float) -> float:
     return max(0.0, now if before is None else before + _SMOOTHING * (now - before))

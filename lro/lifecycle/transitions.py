@@ -1,4 +1,4 @@
-"""Every change of an operation's state. Nothing else in the project writes `state`.
+"""What may happen to an operation, a function each.
 
 Each function is one compare-and-set in one transaction with the event that tells of it, and returns the operation as
 it is afterwards, or None where somebody else was quicker. A worker passes the fence that it claimed with.
@@ -17,41 +17,13 @@ from django.db.models.functions import Coalesce, Now
 from ..conf import conf
 from ..events import journal
 from ..events.journal import Entry
-from ..exceptions import NotAllowedNow
+from ..exceptions import LeaseLost, NotAllowedNow
 from ..models import Attempt, Operation, Reject
-from ..states import HELD, PARKED, State, sources
+from ..states import HELD, PARKED, State
 from . import retries
+from .leases import held_by
+from .moves import CANCELLED, REVOKED, close_attempt, ended, enter
 from .retries import Failure
-
-_RELEASED: dict[str, Any] = {"worker": "", "lease_expires_at": None, "attempt_ends_at": None, "stalls_at": None}
-_REVOKED: dict[str, Any] = {**_RELEASED, "fence": F("fence") + 1}
-
-
-def _enter(
-    target: State, operation_id: UUID, entries: list[Entry], where: Q | None = None, **changes: Any
-) -> Operation | None:
-    legal = Q(state__in=sources(target)) & (where or Q())
-    kind, data = entries[-1]
-    entries = [*entries[:-1], (kind, {**data, "state": target.value})]
-    return journal.append(operation_id, entries, where=legal, state=target, **changes)
-
-
-_CANCELLED = Failure("cancelled", "It was cancelled.", "user", is_retryable=True)
-
-
-def _ended() -> dict[str, Any]:
-    retention = timedelta(days=conf().retention_days)
-    return {**_RELEASED, "finished_at": Now(), "expires_at": Now() + retention, "stop_requested_at": None}
-
-
-def _close_attempt(held: Operation, outcome: str, failure: Failure | None = None) -> None:
-    Attempt.objects.filter(operation_id=held.pk, fence=held.fence, outcome="").update(
-        outcome=outcome,
-        finished_at=Now(),
-        error=failure.as_error(held.attempt) if failure else None,
-        traceback=failure.traceback if failure else "",
-    )
-
 
 # Submission and claim
 
@@ -63,11 +35,32 @@ def submit(operation: Operation, data: dict[str, Any]) -> None:
         journal.begin(operation, [("created", {**data, "state": State.QUEUED.value})])
 
 
+def spawn(held: Operation, children: list[Operation]) -> None:
+    """Insert children of a held operation, and count them, in one transaction. Raises `LeaseLost`."""
+    if not children:
+        return
+    name, count = children[0].name, len(children)
+    with transaction.atomic():
+        parent = journal.append(
+            held.pk,
+            [("child.created", {"name": name, "count": count})],
+            where=held_by(held.fence),
+            children_total=F("children_total") + count,
+            children_pending=F("children_pending") + count,
+            children_weight=F("children_weight") + sum(child.weight for child in children),
+        )
+        if parent is None:
+            raise LeaseLost
+        for index, child in enumerate(children, start=parent.children_total - count):
+            child.child_index, child.state, child.woken_at = index, State.QUEUED, Now()
+        journal.begin_all(children, "created", {"name": name, "state": State.QUEUED.value})
+
+
 def claim(operation_id: UUID, worker: str) -> Operation | None:
     """Take a due, queued operation; None where there is none, which is no error: someone else has it."""
     lease = timedelta(seconds=conf().lease_seconds)
     with transaction.atomic():
-        operation = _enter(
+        operation = enter(
             State.RUNNING,
             operation_id,
             [("started", {"worker": worker})],
@@ -78,6 +71,7 @@ def claim(operation_id: UUID, worker: str) -> Operation | None:
             lease_expires_at=Now() + lease,
             attempt_ends_at=Now() + F("attempt_timeout"),
             stalls_at=Now() + F("max_stall"),
+            on_child_failure="",
             started_at=Coalesce("started_at", Now()),
             error=None,
         )
@@ -93,30 +87,30 @@ def claim(operation_id: UUID, worker: str) -> Operation | None:
 
 def succeed(held: Operation, result: Any, entries: list[Entry], **changes: Any) -> Operation | None:
     with transaction.atomic():
-        operation = _enter(
+        operation = enter(
             State.SUCCEEDED,
             held.pk,
             [*entries, ("succeeded", {})],
             Q(fence=held.fence),
-            **{**_ended(), "result": result, "error": None, **changes},
+            **{**ended(), "result": result, "error": None, **changes},
         )
         if operation is not None:
-            _close_attempt(held, "succeeded")
+            close_attempt(held, "succeeded")
     return operation
 
 
 def fail(held: Operation, failure: Failure, *, outcome: str = "failed", **changes: Any) -> Operation | None:
     error = failure.as_error(held.attempt)
     with transaction.atomic():
-        operation = _enter(
+        operation = enter(
             State.FAILED,
             held.pk,
             [("failed", {"error": error})],
             Q(fence=held.fence),
-            **{**_ended(), **_REVOKED, "error": error, "failures": F("failures") + 1, **changes},
+            **{**ended(), **REVOKED, "error": error, "failures": F("failures") + 1, **changes},
         )
         if operation is not None:
-            _close_attempt(held, outcome, failure)
+            close_attempt(held, outcome, failure)
     return operation
 
 
@@ -126,18 +120,18 @@ def retry(
     """End this attempt and try again after `delay`."""
     data = {"error": failure.as_error(held.attempt), "delay_seconds": round(delay.total_seconds(), 3)}
     with transaction.atomic():
-        operation = _enter(
+        operation = enter(
             State.RETRYING,
             held.pk,
             [("retry.scheduled", data)],
             Q(fence=held.fence),
-            **_REVOKED,
+            **REVOKED,
             run_at=Now() + delay,
             failures=F("failures") + 1,
             **changes,
         )
         if operation is not None:
-            _close_attempt(held, outcome, failure)
+            close_attempt(held, outcome, failure)
     return operation
 
 
@@ -157,25 +151,51 @@ def end_badly(held: Operation, failure: Failure, *, outcome: str = "failed", **c
     return ended or stop(held)
 
 
+def wait(held: Operation, on_failure: str) -> Operation | None:
+    """End this attempt until the last child has ended; queued again at once where it just has."""
+    waited = {**REVOKED, "failures": 0, "crashes": 0}
+    entries: list[Entry] = [("step", {"message": "It waits for its children."})]
+    with transaction.atomic():
+        operation = enter(
+            State.WAITING,
+            held.pk,
+            entries,
+            Q(fence=held.fence, state=State.RUNNING, children_pending__gt=0),
+            **waited,
+            on_child_failure=on_failure,
+        ) or enter(
+            State.QUEUED,
+            held.pk,
+            entries,
+            Q(fence=held.fence, state=State.RUNNING, children_pending=0),
+            **waited,
+            run_at=Now(),
+            woken_at=None,
+        )
+        if operation is not None:
+            close_attempt(held, "waiting")
+    return operation or stop(held)
+
+
 def stop(held: Operation) -> Operation | None:
     """Finish a cancel or a pause that was asked for; None where nobody asked."""
     with transaction.atomic():
-        operation = _enter(
+        operation = enter(
             State.CANCELLED,
             held.pk,
             [("cancelled", {})],
             Q(fence=held.fence, state=State.CANCELLING),
-            **{**_ended(), **_REVOKED, "error": _CANCELLED.as_error(held.attempt)},
-        ) or _enter(
+            **{**ended(), **REVOKED, "error": CANCELLED.as_error(held.attempt)},
+        ) or enter(
             State.PAUSED,
             held.pk,
             [("paused", {})],
             Q(fence=held.fence, state=State.PAUSING),
-            **_REVOKED,
+            **REVOKED,
             stop_requested_at=None,
         )
         if operation is not None:
-            _close_attempt(held, operation.state)
+            close_attempt(held, operation.state)
     return operation
 
 
@@ -183,40 +203,56 @@ def release(held: Operation, reason: str, *, after: timedelta = timedelta()) -> 
     """Give the operation back unharmed, as at a deploy or to go on later: it counts as no failure."""
     data = {"reason": reason, "delay_seconds": round(after.total_seconds(), 3)}
     with transaction.atomic():
-        operation = _enter(
+        operation = enter(
             State.QUEUED,
             held.pk,
             [("interrupted", data)],
             Q(fence=held.fence, state=State.RUNNING),
-            **_REVOKED,
+            **REVOKED,
             run_at=Now() + after,
             woken_at=None,
         )
         if operation is not None:
-            _close_attempt(held, "interrupted")
+            close_attempt(held, "interrupted")
     return operation
 
 
 # What people ask for
 
+_FRESH: dict[str, Any] = {
+    "checkpoint": None,
+    "checkpoints": 0,
+    "progress": {},
+    "rejected": 0,
+    "children_total": 0,
+    "children_pending": 0,
+    "children_failed": 0,
+    "children_weight": 0.0,
+    "children_weight_done": 0.0,
+}
+
 
 def cancel(operation_id: UUID, by: str) -> Operation:
     """Cancel now what no worker holds; ask the worker of what one holds. Asking again is harmless."""
     asked: Entry = ("cancel.requested", {"by": by})
-    operation = _enter(
+    operation = enter(
         State.CANCELLED,
         operation_id,
         [asked, ("cancelled", {})],
         Q(state__in=PARKED),
-        **{**_ended(), **_REVOKED, "error": _CANCELLED.as_error(0)},
-    ) or _enter(State.CANCELLING, operation_id, [asked], Q(state__in=HELD), stop_requested_at=Now())
+        **{**ended(), **REVOKED, "error": CANCELLED.as_error(0)},
+    ) or enter(State.CANCELLING, operation_id, [asked], Q(state__in=HELD), stop_requested_at=Now())
     return operation or _already(operation_id, {State.CANCELLING, State.CANCELLED}, "cancelled")
 
 
 def pause(operation_id: UUID, by: str) -> Operation:
-    operation = _enter(
-        State.PAUSED, operation_id, [("paused", {"by": by})], Q(state__in=[State.QUEUED, State.RETRYING]), **_REVOKED
-    ) or _enter(
+    operation = enter(
+        State.PAUSED,
+        operation_id,
+        [("paused", {"by": by})],
+        Q(state__in=[State.QUEUED, State.RETRYING, State.WAITING]),
+        **REVOKED,
+    ) or enter(
         State.PAUSING,
         operation_id,
         [("step", {"message": "A pause was asked for.", "by": by})],
@@ -226,18 +262,20 @@ def pause(operation_id: UUID, by: str) -> Operation:
 
 
 def resume(operation_id: UUID, by: str) -> Operation:
-    operation = _enter(
-        State.QUEUED, operation_id, [("resumed", {"by": by})], Q(state=State.PAUSED), run_at=Now(), woken_at=Now()
+    resumed: list[Entry] = [("resumed", {"by": by})]
+    waits = Q(state=State.PAUSED, children_pending__gt=0) & ~Q(on_child_failure="")
+    operation = enter(State.WAITING, operation_id, resumed, waits) or enter(
+        State.QUEUED, operation_id, resumed, Q(state=State.PAUSED), run_at=Now(), woken_at=Now()
     )
-    return operation or _already(operation_id, {State.QUEUED, State.RUNNING}, "resumed")
+    return operation or _already(operation_id, {State.QUEUED, State.RUNNING, State.WAITING}, "resumed")
 
 
 def retry_by_hand(operation_id: UUID, by: str, *, from_start: bool) -> Operation:
     """A new attempt of what failed or was cancelled, from its checkpoint or from the start."""
-    fresh: dict[str, Any] = {"checkpoint": None, "checkpoints": 0, "progress": {}, "rejected": 0} if from_start else {}
+    fresh = dict(_FRESH) if from_start else {}
     data = {"by": by, "from": "start" if from_start else "checkpoint"}
     with transaction.atomic():
-        operation = _enter(
+        operation = enter(
             State.QUEUED,
             operation_id,
             [("retry.scheduled", data)],
@@ -255,9 +293,24 @@ def retry_by_hand(operation_id: UUID, by: str, *, from_start: bool) -> Operation
             fence=F("fence") + 1,
             **fresh,
         )
-        if operation is not None and from_start:
-            Reject.objects.filter(operation_id=operation_id).delete()
+        if operation is not None:
+            _reopen(operation, from_start=from_start)
     return operation or _already(operation_id, {State.QUEUED}, "retried")
+
+
+def _reopen(operation: Operation, *, from_start: bool) -> None:
+    """Its parent counts it again; from the start, it has neither rejects nor children any more."""
+    if operation.parent_id:
+        Operation.objects.filter(pk=operation.parent_id).update(
+            children_pending=F("children_pending") + 1,
+            children_failed=F("children_failed") - 1,
+            children_weight_done=F("children_weight_done") - operation.weight,
+        )
+    if from_start:
+        Reject.objects.filter(operation_id=operation.pk).delete()
+        if Operation.objects.filter(parent_id=operation.pk).active().exists():
+            raise NotAllowedNow("Some of its children are still at work; try again when they have ended.")
+        Operation.objects.filter(parent_id=operation.pk).delete()
 
 
 def _already(operation_id: UUID, harmless: set[State], verb: str) -> Operation:
@@ -282,24 +335,37 @@ def expire(operation: Operation, failure: Failure) -> Operation | None:
     """End what ran out of its time, whoever holds it."""
     error = {**failure.as_error(operation.attempt), "retryable": False}
     with transaction.atomic():
-        expired = _enter(
+        expired = enter(
             State.EXPIRED,
             operation.pk,
             [("expired", {"error": error})],
             Q(fence=operation.fence, state=operation.state),
-            **{**_ended(), **_REVOKED, "error": error},
+            **{**ended(), **REVOKED, "error": error},
         )
         if expired is not None:
-            _close_attempt(operation, "expired", failure)
+            close_attempt(operation, "expired", failure)
     return expired
 
 
 def requeue(operation_id: UUID) -> Operation | None:
     """Queue an operation whose back-off is over."""
-    return _enter(
+    return enter(
         State.QUEUED,
         operation_id,
         [("step", {"message": "The back-off is over."})],
         Q(state=State.RETRYING, run_at__lte=Now()),
         woken_at=Now(),
+    )
+
+
+def join(operation_id: UUID) -> Operation | None:
+    """Queue a parent none of whose children is at work any more."""
+    return enter(
+        State.QUEUED,
+        operation_id,
+        [("step", {"message": "Its children have ended."})],
+        Q(state=State.WAITING),
+        run_at=Now(),
+        woken_at=None,
+        children_pending=0,
     )

@@ -38,6 +38,19 @@ class Operation(models.Model):
     )
     parent = models.ForeignKey("self", null=True, blank=True, on_delete=models.CASCADE, related_name="children")
     root_id = models.UUIDField()
+    depth = models.PositiveSmallIntegerField(default=0)
+
+    # Of a child: which one of its parent's it is, and its share of the parent's progress.
+    child_key = models.CharField(max_length=100, null=True, blank=True)
+    child_index = models.PositiveIntegerField(default=0)
+    weight = models.FloatField(default=1.0)
+    # Of a parent: its children, and while it waits for them what their failure means.
+    children_total = models.PositiveIntegerField(default=0)
+    children_pending = models.PositiveIntegerField(default=0)
+    children_failed = models.PositiveIntegerField(default=0)
+    children_weight = models.FloatField(default=0.0)
+    children_weight_done = models.FloatField(default=0.0)
+    on_child_failure = models.CharField(max_length=12, blank=True, default="")
 
     input = models.JSONField(default=dict)
     result = models.JSONField(null=True, blank=True)
@@ -86,12 +99,14 @@ class Operation(models.Model):
         ordering = ["-id"]
         constraints = [
             models.UniqueConstraint(fields=["owner", "name", "idempotency_key"], name="lro_one_per_idempotency_key"),
+            models.UniqueConstraint(fields=["parent", "child_key"], name="lro_one_child_per_key"),
         ]
         indexes = [
             models.Index(fields=["owner", "-id"], name="lro_by_owner"),
             models.Index(fields=["state", "run_at"], name="lro_by_state"),
             models.Index(fields=["updated_at"], name="lro_by_update"),
             models.Index(fields=["root_id"], name="lro_by_root"),
+            models.Index(fields=["parent", "state"], name="lro_by_parent"),
         ]
         permissions = [
             ("start_operation", "Can start operations"),

@@ -17,10 +17,11 @@ from django.db.models import F
 from ..conf import conf
 from ..events import journal
 from ..events.progress import Meter
-from ..exceptions import Interrupted, LeaseLost
+from ..exceptions import Interrupted, LeaseLost, Wait
 from ..lifecycle.leases import held_by
 from ..models import Artifact, Operation, Reject
 from ..storable import storable
+from . import fan_out
 from .heartbeat import Heartbeat
 
 logger = logging.getLogger(__name__)
@@ -32,6 +33,7 @@ class OperationContext:
 
     def __init__(self, held: Operation, meter: Meter, heartbeat: Heartbeat) -> None:
         self._held, self._meter, self._heartbeat = held, meter, heartbeat
+        self._spawner = fan_out.Spawner(held)
         self._rejects: list[dict[str, Any]] = []
         self.id = held.pk
         self.attempt = held.attempt
@@ -148,6 +150,40 @@ class OperationContext:
                 return Artifact.objects.update_or_create(operation_id=self.id, name=name, defaults=values)[0]
 
         return self._persevere(keep)
+
+    # Children
+
+    def spawn(
+        self,
+        name: str,
+        data: dict[str, Any] | Iterable[dict[str, Any]],
+        *,
+        keys: Iterable[str] | None = None,
+        weight: float = 1.0,
+    ) -> None:
+        """Start one child operation, or one per input of an iterable; `weight` is its share of this one's progress.
+
+        `run` comes here again in a later attempt: what it asked for before, or what has the same key, is not made
+        twice. An input that the child does not accept fails this operation.
+        """
+        inputs = [data] if isinstance(data, dict) else data
+        for children in self._spawner.chunks(name, inputs, keys, weight):
+            self.check()
+            self._persevere(lambda chunk=children: self._spawner.spawn(chunk))  # type: ignore[misc]
+
+    def gather(self, *, on_failure: str = "fail_parent") -> list[Operation]:
+        """All children, ended, in the order in which they were spawned.
+
+        While some are at work the attempt ends here, its worker is free, and `run` is called again when the last one
+        has ended. `on_failure`: `fail_parent` fails this operation with the first child that does not succeed and
+        cancels the others, `collect` returns every child, `ignore` those that succeeded.
+        """
+        if self._rejects:
+            self.checkpoint(self.cursor)
+        children = fan_out.gathered(self._held, on_failure)
+        if children is None:
+            raise Wait(on_failure)
+        return children
 
     # The fenced writes
 

@@ -6,15 +6,16 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
+from ..conf import conf
 from ..lifecycle import transitions
 from ..models import Operation
 from ..states import HELD, PARKED, State
-from . import queueing
+from . import fan_out, queueing
 
 #: In which states each verb does something.
 VERBS: dict[str, frozenset[State]] = {
     "cancel": (HELD | PARKED) - {State.CANCELLING},
-    "pause": frozenset({State.QUEUED, State.RETRYING, State.RUNNING}),
+    "pause": frozenset({State.QUEUED, State.RETRYING, State.RUNNING, State.WAITING}),
     "resume": frozenset({State.PAUSED}),
     "retry": frozenset({State.FAILED, State.CANCELLED}),
 }
@@ -24,23 +25,33 @@ def act(verb: str, operation_id: UUID, by: str, **options: Any) -> Operation:
     """Do `verb` and wake a worker where the operation is queued by it. Raises `NotAllowedNow`."""
     operation = _ACTS[verb](operation_id, by, **options)
     queueing.wake(operation)
+    fan_out.follow_up(operation)
     return operation
 
 
 def cancel(operation_id: UUID, by: str) -> Operation:
-    return transitions.cancel(operation_id, by)
+    operation = transitions.cancel(operation_id, by)
+    fan_out.cascade("cancel", operation_id, by, at_most=conf().batch_size)  # the reconciler does the rest
+    return operation
 
 
 def pause(operation_id: UUID, by: str) -> Operation:
-    return transitions.pause(operation_id, by)
+    operation = transitions.pause(operation_id, by)
+    fan_out.cascade("pause", operation_id, by, at_most=conf().batch_size)
+    return operation
 
 
 def resume(operation_id: UUID, by: str) -> Operation:
-    return transitions.resume(operation_id, by)
+    operation = transitions.resume(operation_id, by)
+    fan_out.cascade("resume", operation_id, by)
+    return operation
 
 
 def retry(operation_id: UUID, by: str, *, source: str = "checkpoint") -> Operation:
-    return transitions.retry_by_hand(operation_id, by, from_start=source == "start")
+    from_start = source == "start"
+    if not from_start:
+        fan_out.cascade("retry", operation_id, by)  # first, so that the parent finds them at work again
+    return transitions.retry_by_hand(operation_id, by, from_start=from_start)
 
 
 _ACTS: dict[str, Callable[..., Operation]] = {"cancel": cancel, "pause": pause, "resume": resume, "retry": retry}

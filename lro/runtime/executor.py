@@ -14,11 +14,12 @@ from django.db import InterfaceError, OperationalError, close_old_connections, c
 
 from ..conf import conf
 from ..events.progress import Meter
-from ..exceptions import Interrupted, LeaseLost, Snooze
+from ..exceptions import Interrupted, LeaseLost, Snooze, Wait
 from ..lifecycle import leases, retries, transitions
 from ..models import Operation
+from ..states import State
 from ..storable import storable
-from . import queueing, registry
+from . import fan_out, queueing, registry
 from .context import OperationContext
 from .heartbeat import Heartbeat
 
@@ -38,6 +39,7 @@ def execute(operation_id: UUID) -> None:
     finally:
         attempt.stop_heartbeat()
     attempt.settle(outcome)
+    fan_out.follow_up(held)
 
 
 def claim(operation_id: UUID) -> Operation | None:
@@ -70,6 +72,9 @@ class Execution:
             return lambda: logger.info("operation %s: the lease was lost, another worker goes on", self.held.pk)
         except Interrupted:
             return lambda: transitions.stop(self.held) or self._give_back("its worker shuts down")
+        except Wait as wait:
+            policy = wait.on_failure
+            return lambda: self._wait(policy)
         except Snooze as snooze:
             reason, after = snooze.message, snooze.after
             return lambda: transitions.stop(self.held) or self._give_back(reason, after=after)
@@ -95,7 +100,13 @@ class Execution:
     def _give_back(self, reason: str, *, after: timedelta = timedelta()) -> object:
         operation = transitions.release(self.held, reason, after=after)
         if operation is not None and not after:
-            queueing.send(operation)  # here and now: this process may be gone before a thread comes to it
+            queueing.wake_now(operation)  # not by a thread: this process may be gone before it comes to it
+        return operation
+
+    def _wait(self, policy: str) -> object:
+        operation = transitions.wait(self.held, policy)
+        if operation is not None and operation.state == State.QUEUED:
+            queueing.wake_now(operation)
         return operation
 
     def _succeed(self, result: Any) -> object:

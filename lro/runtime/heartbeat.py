@@ -13,7 +13,7 @@ from ..events.progress import Meter
 from ..lifecycle import leases, transitions
 from ..models import Operation
 from ..states import State
-from . import shutdown
+from . import fan_out, shutdown
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +28,7 @@ class Heartbeat(threading.Thread):
         self._stopping = threading.Event()
         self._last_beat = time.monotonic()
         self._cancelling_since: float | None = None
+        self._rolled_up_at = 0.0
 
     @property
     def must_stop(self) -> bool:
@@ -58,6 +59,12 @@ class Heartbeat(threading.Thread):
             transitions.stop(self._held)
             self.state = None
 
+    def _roll_up(self) -> None:
+        """A child's progress is its parent's too, at most once a second."""
+        if self._held.parent_id and time.monotonic() - self._rolled_up_at >= 1.0:
+            self._rolled_up_at = time.monotonic()
+            fan_out.roll_up(self._held.parent_id)
+
     def _beat(self) -> None:
         progress = self._meter.snapshot() if self._meter.is_dirty else None
         try:
@@ -65,6 +72,7 @@ class Heartbeat(threading.Thread):
             self.state = leases.renew(self._held.pk, self._held.fence, progress)
             self._last_beat = time.monotonic()
             self._end_a_grace()
+            self._roll_up()
         except (DatabaseError, InterfaceError) as error:  # tried again at the next beat, until the self-fence
             logger.warning("operation %s: a heartbeat failed: %s", self._held.pk, error)
             connection.close()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rest_framework.serializers import Serializer
 
 from ..conf import conf
-from .context import OperationContext
+
+if TYPE_CHECKING:
+    from .context import OperationContext
 
 
 class OperationTask:

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from celery import current_app
 from django.db import DatabaseError, InterfaceError, connection
+from django.db.models.functions import Now
 
 from ..events.outbox import Outbox
 from ..models import Operation
@@ -29,6 +30,14 @@ def send(operation: Operation) -> bool:
         logger.warning("operation %s waits, its wake was not sent: %s", operation.pk, error)
         return False
     return True
+
+
+def wake_now(operation: Operation) -> bool:
+    """Send it now and note when; what could not be sent is left to the reconciler."""
+    is_sent = send(operation)
+    if is_sent:
+        Operation.objects.filter(pk=operation.pk, state=State.QUEUED).update(woken_at=Now())
+    return is_sent
 
 
 def _deliver(operations: list[Operation]) -> None:

@@ -17,7 +17,7 @@ from ..conf import conf
 from ..lifecycle import leases, retries, transitions
 from ..models import Operation
 from ..states import HELD, State, sources
-from . import queueing
+from . import fan_out, queueing
 
 logger = logging.getLogger(__name__)
 _SOON = 0.1
@@ -44,7 +44,7 @@ def rescue_expired() -> int:
 def stop_unheard() -> int:
     """Operations that did not listen to a cancel within the grace: they are fenced off."""
     unheard = Operation.objects.filter(state=State.CANCELLING, stop_requested_at__lt=Now() - F("cancel_grace"))
-    return sum(transitions.stop(operation) is not None for operation in unheard[: conf().batch_size])
+    return sum(_settle(transitions.stop(operation)) for operation in unheard[: conf().batch_size])
 
 
 def time_out() -> int:
@@ -74,7 +74,7 @@ def wake_forgotten() -> int:
     forgotten = Operation.objects.filter(
         Q(woken_at=None) | Q(woken_at__lt=Now() - old), state=State.QUEUED, run_at__lte=Now()
     )
-    return sum(_wake(operation) for operation in forgotten.order_by("run_at")[: conf().batch_size])
+    return sum(queueing.wake_now(operation) for operation in forgotten.order_by("run_at")[: conf().batch_size])
 
 
 DUTIES: list[Callable[[], int]] = [
@@ -84,6 +84,9 @@ DUTIES: list[Callable[[], int]] = [
     time_out,
     expire,
     requeue_due,
+    fan_out.stop_families,
+    fan_out.pause_families,
+    fan_out.join_forgotten,
     wake_forgotten,
 ]
 
@@ -95,7 +98,14 @@ def rescue_of(main_pid: int, pid: int) -> int:
 
 
 def _rescue(operations: list[Operation], message: str) -> int:
-    return sum(transitions.rescue(operation, retries.lost(message)) is not None for operation in operations)
+    return sum(_settle(transitions.rescue(operation, retries.lost(message))) for operation in operations)
+
+
+def _settle(operation: Operation | None) -> bool:
+    """Whether something was done; where it ended a child, its family hears of it."""
+    if operation is not None:
+        fan_out.follow_up(operation)
+    return operation is not None
 
 
 def give_back(main_pid: int) -> int:
@@ -111,7 +121,7 @@ def _time_out(operation: Any) -> bool:
         if operation.is_late
         else ("stalled", "The attempt made no progress for longer than it may.")
     )
-    return transitions.end_badly(operation, retries.timed_out(code, message), outcome="timed out") is not None
+    return _settle(transitions.end_badly(operation, retries.timed_out(code, message), outcome="timed out"))
 
 
 def _expire(operation: Any) -> bool:
@@ -120,14 +130,7 @@ def _expire(operation: Any) -> bool:
         if operation.is_overdue
         else ("queue_timeout", "No worker claimed it in time.")
     )
-    return transitions.expire(operation, retries.timed_out(code, message)) is not None
-
-
-def _wake(operation: Operation) -> bool:
-    is_sent = queueing.send(operation)
-    if is_sent:
-        Operation.objects.filter(pk=operation.pk, state=State.QUEUED).update(woken_at=Now())
-    return is_sent
+    return _settle(transitions.expire(operation, retries.timed_out(code, message)))
 
 
 def _requeue(operation_id: UUID) -> bool:

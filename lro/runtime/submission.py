@@ -14,7 +14,7 @@ from django.http import QueryDict
 from rest_framework.exceptions import PermissionDenied, ValidationError
 
 from ..conf import conf
-from ..exceptions import IdempotencyMismatch, InvalidValue
+from ..exceptions import Fail, IdempotencyMismatch, InvalidValue
 from ..lifecycle import transitions
 from ..models import Operation
 from ..models.operation import uuid7
@@ -34,13 +34,17 @@ def validate(name: str, data: Any, owner: Any) -> tuple[type[OperationTask], dic
     cls = registry.find(name)
     if cls.permission and not owner.has_perm(cls.permission):
         raise PermissionDenied(f"'{name}' needs the permission {cls.permission}.")
+    return cls, _valid(cls, data, owner)
+
+
+def _valid(cls: type[OperationTask], data: Any, owner: Any) -> dict[str, Any]:
     if cls.input_serializer is None:
         if not isinstance(data, dict):
             raise ValidationError("The input must be a JSON object.")
-        return cls, data.dict() if isinstance(data, QueryDict) else dict(data)
+        return data.dict() if isinstance(data, QueryDict) else dict(data)
     serializer = cls.input_serializer(data=data, context={"owner": owner})
     serializer.is_valid(raise_exception=True)
-    return cls, dict(serializer.validated_data)
+    return dict(serializer.validated_data)
 
 
 def submit(name: str, data: Any, owner: Any, *, idempotency_key: str | None = None) -> Submission:
@@ -84,6 +88,30 @@ def _record(cls: type[OperationTask], prepared: dict[str, Any], owner: Any, key:
         return _earlier(operation)
     operation.refresh_from_db()
     return Submission(operation)
+
+
+def child_of(parent: Operation, cls: type[OperationTask], data: dict[str, Any]) -> Operation:
+    """An unsaved child of `parent`. Raises `Fail` for an input that the child does not accept.
+
+    No permission is asked: the parent's class decides what it needs.
+    """
+    try:
+        prepared = cls.prepare(_valid(cls, data, parent.owner), parent.owner)
+    except ValidationError as error:
+        message = f"The child {cls.name} does not accept its input: {json.dumps(error.detail, default=str)}"
+        raise Fail("invalid_child_input", message[:2_000]) from error
+    stored = storable(prepared, what="input", max_bytes=conf().input_max_bytes)
+    return Operation(
+        root_id=parent.root_id,
+        parent_id=parent.pk,
+        depth=parent.depth + 1,
+        name=cls.name,
+        owner_id=parent.owner_id,
+        input=stored,
+        queue=cls.queue,
+        max_attempts=cls.attempts(),
+        **_limits(cls),
+    )
 
 
 def _limits(cls: type[OperationTask]) -> dict[str, Any]:

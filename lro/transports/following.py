@@ -59,8 +59,8 @@ class Target:
         return (
             (self.kind == "operation" and hint.operation == self.id)
             or (self.kind == "root" and hint.root == self.id)
-            or (self.kind == "mine" and hint.owner == user_id)
-            or self.kind == "all"
+            or (self.kind == "mine" and hint.owner == user_id and hint.operation == hint.root)
+            or (self.kind == "all" and hint.operation == hint.root)
         )
 
     def as_frame(self) -> Frame:
@@ -72,7 +72,8 @@ class Target:
             return visible.filter(pk=UUID(self.id))
         if self.kind == "root":
             return visible.filter(root_id=UUID(self.id))
-        return (visible.filter(owner=user) if self.kind == "mine" else visible).active()
+        roots = visible.filter(parent=None)  # who wants the children follows their root
+        return (roots.filter(owner=user) if self.kind == "mine" else roots).active()
 
 
 class Follower:

@@ -56,7 +56,11 @@ def operation(row: Operation, user: Any = None) -> dict[str, Any]:
         "next_attempt_at": time(row.run_at) if row.state == "retrying" else None,
         "parent_id": str(row.parent_id) if row.parent_id else None,
         "root_id": str(row.root_id),
-        "children": {"total": 0, "done": 0, "failed": 0},
+        "children": {
+            "total": row.children_total,
+            "done": row.children_total - row.children_pending,
+            "failed": row.children_failed,
+        },
         "owner": row.owner.get_username() if row.owner else None,
         "input": row.input,
         "tags": row.tags,
@@ -73,7 +77,7 @@ def operation(row: Operation, user: Any = None) -> dict[str, Any]:
 def links(row: Operation, user: Any) -> dict[str, str]:
     """Only what this user may do now; without a user, what its state allows."""
     own = f"/operations/{row.pk}"
-    always = {"self": own, "events": f"{own}/events/", "artifacts": f"{own}/artifacts/", "rejects": f"{own}/rejects/"}
+    always = {"self": own} | {name: f"{own}/{name}/" for name in ("events", "artifacts", "rejects", "children")}
     possible = [verb for verb, states in VERBS.items() if row.state in states] + ["delete"] * row.is_terminal
     allowed = [verb for verb in possible if user is None or access.may(user, verb, row.owner_id)]
     return always | {verb: own if verb == "delete" else f"{own}/{verb}" for verb in allowed}

@@ -119,3 +119,26 @@ class Stalls(OperationTask):
     def run(self, op: OperationContext, *, seconds: float) -> None:
         op.progress(1, 2)
         time.sleep(seconds)
+
+
+@register("probe.splits")
+class Splits(OperationTask):
+    """Spawns a child per input, waits, and adds up what they counted."""
+
+    def run(
+        self, op: OperationContext, *, child: str, inputs: list[dict[str, Any]], on_failure: str = "fail_parent"
+    ) -> dict[str, Any]:
+        op.spawn(child, inputs)
+        children = op.gather(on_failure=on_failure)
+        counted = sum((row.result or {}).get("counted", 0) for row in children)
+        return {"states": [row.state for row in children], "counted": counted}
+
+
+@register("probe.nests")
+class Nests(OperationTask):
+    """Spawns itself, one level less deep, until nothing is left."""
+
+    def run(self, op: OperationContext, *, levels: int) -> dict[str, int]:
+        if levels:
+            op.spawn("probe.nests", {"levels": levels - 1})
+        return {"depth": 1 + sum(row.result["depth"] for row in op.gather())}

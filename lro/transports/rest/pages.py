@@ -27,6 +27,8 @@ _TABS = {
 def operations(request: Request) -> dict[str, Any]:
     """Newest first. `next` is opaque; `counts` are those of all pages, by tab."""
     visible = Operation.objects.visible_to(request.user).filter(_filters(request))
+    if not {"parent", "root", "search"} & set(request.query_params):
+        visible = visible.filter(parent=None)  # ten thousand children would hide all others
     rows = visible.select_related("owner").order_by("-pk")
     if states := _states(request):
         rows = rows.filter(state__in=states)
@@ -40,6 +42,19 @@ def operations(request: Request) -> dict[str, Any]:
         "next": following,
         "counts": visible.aggregate(all=Count("pk"), **{tab: Count("pk", filter=q) for tab, q in _TABS.items()}),
     }
+
+
+def children(request: Request, operation: Operation) -> dict[str, Any]:
+    """In the order in which they were spawned."""
+    rows = Operation.objects.filter(parent_id=operation.pk).select_related("owner").order_by("child_index")
+    if states := _states(request):
+        rows = rows.filter(state__in=states)
+    if "cursor" in request.query_params:
+        rows = rows.filter(child_index__gt=_integer(request, "cursor", 0))
+    size = _integer(request, "limit", _PAGE, at_most=_MAX_PAGE)
+    found = list(rows[: size + 1])
+    following = _link(request, cursor=str(found[size - 1].child_index)) if len(found) > size else None
+    return {"results": [payloads.operation(row, request.user) for row in found[:size]], "next": following}
 
 
 def events(request: Request, operation: Operation) -> dict[str, Any]:

@@ -11,6 +11,7 @@ urlpatterns = [
     path("operations/<uuid:pk>", views.OperationView.as_view(), name="operation"),
     path("operations/<uuid:pk>/events/", views.EventListView.as_view(), name="operation-events"),
     path("operations/<uuid:pk>/rejects/", views.RejectListView.as_view(), name="operation-rejects"),
+    path("operations/<uuid:pk>/children/", views.ChildListView.as_view(), name="operation-children"),
     path("operations/<uuid:pk>/artifacts/", views.ArtifactListView.as_view(), name="operation-artifacts"),
     path("operations/<uuid:pk>/artifacts/<uuid:artifact>", views.ArtifactView.as_view(), name="operation-artifact"),
     *(

@@ -90,6 +90,11 @@ class RejectListView(APIView):
         return Response(pages.rejects(request, row))
 
 
+class ChildListView(APIView):
+    def get(self, request: Request, pk: UUID) -> Response:
+        return Response(pages.children(request, access.visible_operation(request.user, pk)))
+
+
 class ArtifactListView(APIView):
     def get(self, request: Request, pk: UUID) -> Response:
         row = access.visible_operation(request.user, pk)

@@ -1,0 +1,176 @@
+"""Split work into child operations, go on when the last has ended, and do to a family what is done to its parent."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Exists, F, FloatField, OuterRef, Q, Sum
+from django.db.models.fields.json import KeyTextTransform
+from django.db.models.functions import Cast, Coalesce
+
+from ..conf import conf
+from ..events import journal
+from ..exceptions import Fail, NotAllowedNow
+from ..lifecycle import moves, transitions
+from ..models import Operation
+from ..states import HELD, State
+from . import queueing, registry, submission
+
+logger = logging.getLogger(__name__)
+POLICIES = (moves.FAIL_PARENT, "collect", "ignore")
+_CHUNK = 500
+#: Parents in these states take their children along.
+_STOPS = (State.CANCELLING, State.CANCELLED, State.FAILED, State.EXPIRED)
+_PAUSES = (State.PAUSING, State.PAUSED)
+
+
+class Spawner:
+    """The children that one attempt asks for. Asked for again after a crash, they are not made twice."""
+
+    def __init__(self, held: Operation) -> None:
+        self._held = held
+        self._asked: Counter[str] = Counter()
+
+    def chunks(self, name: str, inputs: Iterable[dict[str, Any]], keys: Iterable[str] | None, weight: float) -> Any:
+        """Unsaved children, a few hundred at a time."""
+        cls = registry.find(name)
+        if self._held.depth + 1 > conf().max_depth:
+            raise Fail("too_deep", f"Operations may be nested {conf().max_depth} deep.")
+        given = iter(keys) if keys is not None else None
+        chunk: list[Operation] = []
+        for data in inputs:
+            child = submission.child_of(self._held, cls, data)
+            child.child_key = next(given) if given is not None else self._key(name, child.input)
+            child.weight = weight
+            chunk.append(child)
+            if len(chunk) == _CHUNK:
+                yield chunk
+                chunk = []
+        yield chunk
+
+    def _key(self, name: str, data: Any) -> str:
+        """The same call at the same place of `run` gives the same key in every attempt."""
+        digest = hashlib.sha256(json.dumps([name, data], sort_keys=True).encode()).hexdigest()[:32]
+        self._asked[digest] += 1
+        return f"{digest}:{self._asked[digest]}"
+
+    def spawn(self, children: list[Operation]) -> None:
+        """Insert those that are not there yet, and wake workers for them."""
+        keys = [child.child_key for child in children]
+        siblings = Operation.objects.filter(parent_id=self._held.pk)
+        known = set(siblings.filter(child_key__in=keys).values_list("child_key", flat=True))
+        fresh = [child for child in children if child.child_key not in known]
+        if siblings.count() + len(fresh) > conf().max_children:
+            raise Fail("too_many_children", f"An operation has at most {conf().max_children:,} children.")
+        transitions.spawn(self._held, fresh)
+        for child in fresh:
+            queueing.wake(child)
+
+
+def gathered(held: Operation, on_failure: str) -> list[Operation] | None:
+    """The children in the order in which they were asked for; None while some are still at work."""
+    if on_failure not in POLICIES:
+        raise ValueError(f"on_failure is one of {', '.join(POLICIES)}, not {on_failure!r}")
+    children = Operation.objects.filter(parent_id=held.pk).order_by("child_index")
+    if children.active().exists():
+        return None
+    failed = children.exclude(state=State.SUCCEEDED)
+    if on_failure == moves.FAIL_PARENT and (first := failed.first()) is not None:
+        failure = moves.child_failed(first)
+        raise Fail(failure.code, failure.message, failure.details)
+    return list(children.filter(state=State.SUCCEEDED) if on_failure == "ignore" else children)
+
+
+# What an ending means for the rest of the family
+
+
+def follow_up(child: Operation) -> None:
+    """After a child may have ended: wake a parent that waited for it, stop the others where it failed its parent."""
+    if child.parent_id is None:
+        return
+    parent = Operation.objects.filter(pk=child.parent_id).first()
+    if parent is None:
+        return
+    if parent.state == State.QUEUED and parent.woken_at is None:
+        queueing.wake_now(parent)
+    elif parent.state in _STOPS:
+        cascade("cancel", parent.pk, "its parent", at_most=conf().batch_size)
+        follow_up(parent)
+
+
+def cascade(verb: str, parent_id: UUID, by: str, *, at_most: int | None = None) -> int:
+    """Do to the children what was done to their parent; each in a transaction of its own, the parent came first."""
+    states = {"cancel": ~Q(state=State.CANCELLING), "pause": ~Q(state__in=[*_PAUSES, State.CANCELLING])}
+    children = Operation.objects.filter(parent_id=parent_id)
+    if verb == "resume":
+        children = children.filter(state__in=_PAUSES)
+    elif verb == "retry":
+        children = children.filter(state__in=[State.FAILED, State.CANCELLED])
+    else:
+        children = children.active().filter(states[verb])
+    count = 0
+    for child_id in list(children.order_by("child_index").values_list("pk", flat=True)[:at_most]):
+        count += _do(verb, child_id, by)
+        cascade(verb, child_id, by, at_most=at_most)
+    return count
+
+
+def _do(verb: str, operation_id: UUID, by: str) -> bool:
+    try:
+        if verb == "retry":
+            operation = transitions.retry_by_hand(operation_id, by, from_start=False)
+        else:
+            operation = getattr(transitions, verb)(operation_id, by)
+    except NotAllowedNow:  # it ended meanwhile
+        return False
+    queueing.wake(operation)
+    return True
+
+
+# The reconciler's duties
+
+
+def stop_families() -> int:
+    """Children whose parent was stopped and that still go on."""
+    return _spread("cancel", _STOPS, ~Q(state=State.CANCELLING))
+
+
+def pause_families() -> int:
+    """Children whose parent was paused and that still go on."""
+    return _spread("pause", _PAUSES, ~Q(state__in=[*_PAUSES, State.CANCELLING]))
+
+
+def _spread(verb: str, parents: Iterable[State], where: Q) -> int:
+    rows = Operation.objects.active().filter(where, parent__state__in=parents).values_list("pk", flat=True)
+    return sum(_do(verb, pk, "its parent") for pk in rows[: conf().batch_size])
+
+
+def join_forgotten() -> int:
+    """Parents that wait though no child is at work. There must never be one: the last child's ending queues it."""
+    at_work = Operation.objects.active().filter(parent_id=OuterRef("pk"))
+    rows = Operation.objects.filter(~Exists(at_work), state=State.WAITING).values_list("pk", flat=True)
+    joined = [pk for pk in rows[: conf().batch_size] if transitions.join(pk) is not None]
+    if joined:
+        logger.error("parents waited for children that had ended: %s", joined)
+    return len(joined)
+
+
+def roll_up(parent_id: UUID) -> None:
+    """Write the progress of a waiting parent anew, with what its running children have done so far."""
+    share = Cast(KeyTextTransform("percent", "progress"), FloatField())
+    running = Operation.objects.filter(parent_id=parent_id, state__in=HELD)
+    under_way = running.aggregate(weight=Coalesce(Sum(F("weight") * share), 0.0))["weight"] / 100
+    with transaction.atomic():
+        parent = Operation.objects.select_for_update().filter(pk=parent_id, state=State.WAITING).first()
+        if parent is None:
+            return
+        progress = moves.rolled_up(parent, under_way)
+        if progress["percent"] > (parent.progress.get("percent") or 0.0):
+            journal.append(parent_id, [("progress", progress)], progress=progress)
