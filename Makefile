@@ -54,6 +54,10 @@ test-django6: ## the quicker tests again, on Django 6
 cuts: $(READY) ## see that the walk through the browser fails without each of its layers: half an hour
 	$(BIN)/python -m tests.end_to_end.cuts $(ARGS)
 
+.PHONY: chaos
+chaos: $(READY) ## kill everything again and again while operations run, and count what is lost: ten rounds, half an hour
+	$(BIN)/python -m tests.chaos.run $(ARGS)
+
 .PHONY: check
 check: $(READY) ## lint, format, types and the contracts between layers
 	$(BIN)/ruff check .

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import Any
 
-from django.db.models import Max
+from django.db.models import Count
 
-from .models import Event, Operation
+from .models import Attempt, Event, Operation, Reject
 from .runtime import executor, submission
 from .states import HELD, TERMINAL
 
@@ -33,31 +35,55 @@ def assert_consistent(using: str = "default", *, is_drained: bool = False) -> No
 
 
 def violations_of(using: str = "default", *, is_drained: bool = False) -> Iterator[str]:
-    for operation in Operation.objects.using(using).all():
-        label = f"{operation.name} {operation.pk} ({operation.state})"
-        checks = (_sequence, _endings, _outcome, _lease, _rejects, _children, _attempts)
-        for violation in (found for check in checks for found in check(operation, using)):
-            yield f"{label}: {violation}"
-        if is_drained and operation.state not in TERMINAL | {"paused"}:
-            yield f"{label}: it should have ended"
+    rows = Operation.objects.using(using).order_by("pk").iterator(chunk_size=_BATCH)
+    while batch := list(itertools.islice(rows, _BATCH)):
+        facts = _Facts(batch, using)
+        for operation in batch:
+            label = f"{operation.name} {operation.pk} ({operation.state})"
+            for violation in (found for check in _CHECKS for found in check(operation, facts)):
+                yield f"{label}: {violation}"
+            if is_drained and operation.state not in TERMINAL | {"paused"}:
+                yield f"{label}: it should have ended"
 
 
-def _sequence(operation: Operation, using: str) -> Iterator[str]:
-    numbers = list(Event.objects.using(using).filter(operation=operation).values_list("sequence", flat=True))
+class _Facts:
+    """What the other tables say of some operations, read in one query each."""
+
+    def __init__(self, operations: list[Operation], using: str) -> None:
+        mine = {"operation__in": operations}
+        events = Event.objects.using(using).filter(**mine).order_by("sequence")
+        attempts = Attempt.objects.using(using).filter(**mine).order_by("fence")
+        children = Operation.objects.using(using).filter(parent__in=operations)
+        self.events = _grouped(events.values_list("operation_id", "sequence", "kind"))
+        self.attempts = _grouped(attempts.values_list("operation_id", "fence", "outcome"))
+        self.children = _grouped(children.values_list("parent_id", "state"))
+        rejects = Reject.objects.using(using).filter(**mine).order_by().values("operation_id")
+        self.rejects = dict(rejects.annotate(count=Count("pk")).values_list("operation_id", "count"))
+
+
+def _grouped(rows: Iterable[tuple[Any, ...]]) -> dict[Any, list[tuple[Any, ...]]]:
+    groups: dict[Any, list[tuple[Any, ...]]] = defaultdict(list)
+    for key, *values in rows:
+        groups[key].append(tuple(values))
+    return groups
+
+
+def _sequence(operation: Operation, facts: _Facts) -> Iterator[str]:
+    numbers = [sequence for sequence, _ in facts.events[operation.pk]]
     if numbers != list(range(1, operation.last_sequence + 1)):
         yield f"its sequences are not 1 to {operation.last_sequence}: {numbers[:20]}…"
 
 
-def _endings(operation: Operation, using: str) -> Iterator[str]:
-    kinds = list(operation.events.using(using).values_list("kind", flat=True))
-    if (kinds[-1:] and kinds[-1] in TERMINAL_KINDS) != operation.is_terminal:
+def _endings(operation: Operation, facts: _Facts) -> Iterator[str]:
+    kinds = [kind for _, kind in facts.events[operation.pk]]
+    if bool(kinds and kinds[-1] in TERMINAL_KINDS) != operation.is_terminal:
         yield f"its last event is {kinds[-1:]}"
     for kind, following in pairwise(kinds):
         if kind in TERMINAL_KINDS and following != "retry.scheduled":
             yield f"after it had ended ({kind}) came {following}"
 
 
-def _outcome(operation: Operation, using: str) -> Iterator[str]:
+def _outcome(operation: Operation, facts: _Facts) -> Iterator[str]:
     if operation.state == "failed" and not operation.error:
         yield "it failed without an error"
     if operation.state == "succeeded" and operation.error:
@@ -68,19 +94,18 @@ def _outcome(operation: Operation, using: str) -> Iterator[str]:
         yield "finished_at does not fit its state"
 
 
-def _lease(operation: Operation, using: str) -> Iterator[str]:
+def _lease(operation: Operation, facts: _Facts) -> Iterator[str]:
     if (operation.state in HELD) != (operation.lease_expires_at is not None and operation.worker != ""):
         yield "its lease does not fit its state"
 
 
-def _rejects(operation: Operation, using: str) -> Iterator[str]:
-    if (count := operation.rejects.using(using).count()) != operation.rejected:
+def _rejects(operation: Operation, facts: _Facts) -> Iterator[str]:
+    if (count := facts.rejects.get(operation.pk, 0)) != operation.rejected:
         yield f"it counts {operation.rejected} rejects and has {count}"
 
 
-def _children(operation: Operation, using: str) -> Iterator[str]:
-    children = Operation.objects.using(using).filter(parent_id=operation.pk)
-    states = list(children.values_list("state", flat=True))
+def _children(operation: Operation, facts: _Facts) -> Iterator[str]:
+    states = [state for (state,) in facts.children[operation.pk]]
     counted = (operation.children_total, operation.children_pending, operation.children_failed)
     pending = sum(state not in TERMINAL for state in states)
     failed = sum(state in TERMINAL and state != "succeeded" for state in states)
@@ -90,13 +115,16 @@ def _children(operation: Operation, using: str) -> Iterator[str]:
         yield "it waits for children that have ended"
 
 
-def _attempts(operation: Operation, using: str) -> Iterator[str]:
-    attempts = operation.attempts.using(using)
-    if attempts.count() != operation.attempt:
-        yield f"it counts {operation.attempt} attempts and has {attempts.count()}"
-    open_ones = attempts.filter(outcome="").count()
+def _attempts(operation: Operation, facts: _Facts) -> Iterator[str]:
+    attempts = facts.attempts[operation.pk]
+    if len(attempts) != operation.attempt:
+        yield f"it counts {operation.attempt} attempts and has {len(attempts)}"
+    open_ones = sum(outcome == "" for _, outcome in attempts)
     if open_ones != (1 if operation.state in HELD else 0):
         yield f"{open_ones} of its attempts are open"
-    newest = attempts.aggregate(newest=Max("fence"))["newest"] or 0
-    if newest > operation.fence:
+    if attempts and attempts[-1][0] > operation.fence:
         yield "its fence is behind an attempt"
+
+
+_BATCH = 500
+_CHECKS = (_sequence, _endings, _outcome, _lease, _rejects, _children, _attempts)

@@ -1,5 +1,6 @@
 """The project's own settings, with operations that are named by how they behave."""
 
+import json
 import os
 
 from config.settings import *  # noqa: F403
@@ -9,8 +10,8 @@ INSTALLED_APPS = [*INSTALLED_APPS, "tests.probe"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 LRO = {
     **LRO,
-    "REWAKE_SECONDS": float(os.environ.get("LRO_TEST_REWAKE_SECONDS", "3")),
+    "REWAKE_SECONDS": 3.0,
     "CANCEL_GRACE_SECONDS": 3.0,
     "SHUTDOWN_SECONDS": 3.0,
-    "FLOOR_POLL_SECONDS": float(os.environ.get("LRO_TEST_FLOOR_POLL_SECONDS", "2")),
+    **json.loads(os.environ.get("LRO_TEST_SETTINGS", "{}")),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,14 +21,14 @@ from tests.uploads.generator import Truth
 pytestmark = pytest.mark.slow
 
 #: Beyond any test's patience: what is started was woken, and what is seen live came by a hint; nothing is healed.
-NEVER = "3600"
+UNHEALED = json.dumps({"FLOOR_POLL_SECONDS": 3600, "REWAKE_SECONDS": 3600})
 
 
 @pytest.fixture(scope="module")
 def walked(django_db_blocker: Any) -> Iterator[Stack]:
     with (
         django_db_blocker.unblock(),
-        running(LRO_TEST_FLOOR_POLL_SECONDS=NEVER, LRO_TEST_REWAKE_SECONDS=NEVER) as stack,
+        running(LRO_TEST_SETTINGS=UNHEALED) as stack,
     ):
         yield stack
 
