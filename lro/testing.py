@@ -12,7 +12,7 @@ from django.db.models import Count
 
 from .models import Attempt, Event, Operation, Reject
 from .runtime import executor, submission
-from .states import HELD, TERMINAL
+from .states import HELD, TERMINAL, State, is_legal
 
 TERMINAL_KINDS = {"succeeded", "failed", "cancelled", "expired"}
 
@@ -55,6 +55,7 @@ class _Facts:
         attempts = Attempt.objects.using(using).filter(**mine).order_by("fence")
         children = Operation.objects.using(using).filter(parent__in=operations)
         self.events = _grouped(events.values_list("operation_id", "sequence", "kind"))
+        self.states = _grouped(events.filter(data__has_key="state").values_list("operation_id", "data__state"))
         self.attempts = _grouped(attempts.values_list("operation_id", "fence", "outcome"))
         self.children = _grouped(children.values_list("parent_id", "state"))
         rejects = Reject.objects.using(using).filter(**mine).order_by().values("operation_id")
@@ -72,6 +73,15 @@ def _sequence(operation: Operation, facts: _Facts) -> Iterator[str]:
     numbers = [sequence for sequence, _ in facts.events[operation.pk]]
     if numbers != list(range(1, operation.last_sequence + 1)):
         yield f"its sequences are not 1 to {operation.last_sequence}: {numbers[:20]}…"
+
+
+def _moves(operation: Operation, facts: _Facts) -> Iterator[str]:
+    states = [State(state) for (state,) in facts.states[operation.pk]]
+    if states[:1] != [State.QUEUED] or states[-1] != operation.state:
+        yield f"its events tell of the states {states}"
+    for source, target in pairwise(states):
+        if not is_legal(source, target):
+            yield f"it went from {source} to {target}"
 
 
 def _endings(operation: Operation, facts: _Facts) -> Iterator[str]:
@@ -127,4 +137,4 @@ def _attempts(operation: Operation, facts: _Facts) -> Iterator[str]:
 
 
 _BATCH = 500
-_CHECKS = (_sequence, _endings, _outcome, _lease, _rejects, _children, _attempts)
+_CHECKS = (_sequence, _moves, _endings, _outcome, _lease, _rejects, _children, _attempts)

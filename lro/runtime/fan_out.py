@@ -63,13 +63,15 @@ class Spawner:
 
     def spawn(self, children: list[Operation]) -> None:
         """Insert those that are not there yet, and wake workers for them."""
-        keys = [child.child_key for child in children]
         siblings = Operation.objects.filter(parent_id=self._held.pk)
-        known = set(siblings.filter(child_key__in=keys).values_list("child_key", flat=True))
-        fresh = [child for child in children if child.child_key not in known]
-        if siblings.count() + len(fresh) > conf().max_children:
-            raise Fail("too_many_children", f"An operation has at most {conf().max_children:,} children.")
-        transitions.spawn(self._held, fresh)
+        with transaction.atomic():
+            Operation.objects.select_for_update().get(pk=self._held.pk)  # the siblings stay as they are now
+            keys = [child.child_key for child in children]
+            known = set(siblings.filter(child_key__in=keys).values_list("child_key", flat=True))
+            fresh = [child for child in children if child.child_key not in known]
+            if siblings.count() + len(fresh) > conf().max_children:
+                raise Fail("too_many_children", f"An operation has at most {conf().max_children:,} children.")
+            transitions.spawn(self._held, fresh)
         for child in fresh:
             queueing.wake(child)
 
