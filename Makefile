@@ -40,7 +40,11 @@ run: $(READY) ## run the whole system; PORT=8001 for another port
 test: $(READY) check ## set up, check, and run every test, on Django 6 too where Python 3.12 is found
 	$(BIN)/python tests/chromium.py
 	$(BIN)/python -m pytest
-	@$(MAKE) --no-print-directory test-django6
+	@$(MAKE) --no-print-directory test-sqlite test-django6
+
+.PHONY: test-sqlite
+test-sqlite: $(READY) ## the core's tests again, on SQLite
+	LRO_TEST_SQLITE=1 $(BIN)/python -m pytest tests/lro
 
 .PHONY: test-django6
 test-django6: ## the quicker tests again, on Django 6

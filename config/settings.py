@@ -86,13 +86,10 @@ TEMPLATES = [
 
 DATABASE_URL = data_directory.database_url(DATA)
 _database: dict[str, Any] = {**dj_database_url.parse(DATABASE_URL, conn_max_age=60, conn_health_checks=True)}
+# Django's defaults fail one in four read-then-write transactions as soon as two processes write.
+SQLITE_OPTIONS = {"transaction_mode": "IMMEDIATE", "timeout": 20, "init_command": "PRAGMA journal_mode=WAL;"}
 if _database["ENGINE"].endswith("sqlite3"):
-    # Django's defaults fail one in four read-then-write transactions as soon as two processes write.
-    _database["OPTIONS"] = {
-        "transaction_mode": "IMMEDIATE",
-        "timeout": 20,
-        "init_command": "PRAGMA journal_mode=WAL;",
-    }
+    _database["OPTIONS"] = SQLITE_OPTIONS
 DATABASES = {"default": _database}
 
 # --- Valkey: hints between processes, and the broker ---

@@ -4,9 +4,18 @@ import json
 import os
 
 from config.settings import *  # noqa: F403
-from config.settings import INSTALLED_APPS, LRO
+from config.settings import DATA, INSTALLED_APPS, LRO, SQLITE_OPTIONS
 
 INSTALLED_APPS = [*INSTALLED_APPS, "tests.probe"]
+if os.environ.get("LRO_TEST_SQLITE"):  # `make test-sqlite`
+    DATABASES = {
+        "default": {
+            "ENGINE": "django.db.backends.sqlite3",
+            "NAME": DATA.root / "lro.sqlite3",
+            "TEST": {"NAME": DATA.root / "test.sqlite3"},  # a file: threads do not see each other's memory
+            "OPTIONS": SQLITE_OPTIONS,
+        }
+    }
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 LRO = {
     **LRO,

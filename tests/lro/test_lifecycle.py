@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connection
 from django.db.models.functions import Now
 
 from lro.exceptions import LeaseLost, NotAllowedNow
@@ -195,6 +195,7 @@ class TestTheReconciler:
         assert reconciler._rescue(stale, "twice") == 0
 
 
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite gives the id of a row that was rolled back again")
 def test_a_checkpoint_that_is_written_again_inserts_new_rows(alice: Any) -> None:
     """A crash of PostgreSQL gives ids again that a lost transaction had taken; rows that kept theirs would collide."""
     held = transitions.claim(submit(alice, "probe.saves", to=1).pk, "w")
