@@ -70,7 +70,12 @@ CUTS = [
         "                    pass",
     ),
     Cut("the lease's renewal carries progress", "lro/lifecycle/leases.py", "if progress is not None:", "if False:"),
-    Cut("the journal keeps events", "lro/events/journal.py", "Event.objects.bulk_create(", "list("),
+    Cut(
+        "the journal keeps events",
+        "lro/events/journal.py",
+        "bulk_create(\n        Event(",
+        "none()\n    list(\n        Event(",
+    ),
     Cut("the publisher hints", "lro/events/publisher.py", "_outbox.put(hint.operation, hint)", "pass"),
     Cut("the channel layer carries hints", "lro/events/publisher.py", "await layer.group_add(GROUP, channel)", "pass"),
     Cut("the hub hands hints on", "lro/transports/following.py", "follower.hear(hint)", "pass"),
