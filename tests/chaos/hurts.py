@@ -105,6 +105,8 @@ HURTS: dict[Callable[[Stack, random.Random], list[str]], int] = {
 
 def _hit_worker(stack: Stack, chance: random.Random, number: signal.Signals) -> list[str]:
     workers = [pid for name, pid in stack.run["processes"].items() if name.startswith("worker")]
+    if not workers:
+        return []  # they are being started again
     pid = chance.choice(workers)
     held = Operation.objects.using(ALIAS).filter(state__in=HELD, worker__contains=f"/{pid}/")
     hit = [str(operation) for operation in held.values_list("pk", flat=True)]

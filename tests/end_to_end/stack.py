@@ -50,9 +50,9 @@ class Stack:
 
     def await_ready(self) -> None:
         until(self._answers, within=90, what=f"the system answers\n{self.log.read_text()[-3000:]}")
-        connections.databases[ALIAS] = connections.configure_settings(
-            {"default": connections.databases["default"], ALIAS: {**dj_database_url.parse(self.run["database_url"])}}
-        )[ALIAS]
+        database = {**dj_database_url.parse(self.run["database_url"])}
+        default = connections.databases["default"]
+        point_alias_at(connections.configure_settings({"default": default, ALIAS: database})[ALIAS])
 
     def _answers(self) -> bool:
         assert self.process.poll() is None, self.log.read_text()[-3000:]
@@ -75,8 +75,6 @@ class Stack:
         return int(self.run["processes"][name])
 
     def stop(self) -> int:
-        if ALIAS in connections.databases:
-            connections[ALIAS].close()
         for client in self._clients:
             client.close()
         self.process.send_signal(signal.SIGINT)
@@ -174,12 +172,25 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def point_alias_at(database: dict[str, Any] | None) -> None:
+    """Let the Django alias mean this database from now on; a connection to the one before is closed."""
+    if ALIAS in connections.databases:
+        connections[ALIAS].close()
+        del connections[ALIAS]
+        del connections.databases[ALIAS]
+    if database is not None:
+        connections.databases[ALIAS] = database
+
+
 @contextmanager
 def running(*options: str, **environment: str) -> Iterator[Stack]:
+    """A stack for the time of the block; another one that runs already is hidden meanwhile."""
+    hidden = connections.databases.get(ALIAS)
     with tempfile.TemporaryDirectory(prefix="lro-stack-") as folder:
         stack = Stack(Path(folder), free_port(), *options, **environment)
         try:
             stack.await_ready()
             yield stack
         finally:
+            point_alias_at(hidden)
             stack.stop()

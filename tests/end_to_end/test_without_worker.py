@@ -81,10 +81,10 @@ def test_what_never_listens_is_fenced_off_after_the_grace(drained: Stack) -> Non
     os.kill(drained.pid("worker1"), signal.SIGKILL)  # it would sleep on for a minute
 
 
-def test_a_crash_loop_ends_after_the_attempts_that_it_may_have(drained: Stack) -> None:
+def test_a_crash_loop_ends_in_quarantine_and_the_worker_lives_on(drained: Stack) -> None:
     with drained.client() as client:
         identifier = client.post("/probe/crashes", json={"survives_at": 99}).json()["id"]
         operation = drained.await_end(identifier, within=90)
-        assert (operation.state, operation.attempt) == ("failed", 4)
-        assert operation.error["kind"] == "lost"
+        assert (operation.state, operation.attempt) == ("failed", 3)
+        assert operation.error["code"] == "quarantined"
         assert httpx.get(f"{drained.url}/health/live").status_code == 200
