@@ -20,7 +20,7 @@ from lro.models import Operation
 from lro.runtime import executor, submission
 from lro.testing import assert_consistent
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 LOST = retries.lost("gone")
 
 #: What anybody may ask of an operation, given the row as it was claimed last.
