@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -34,7 +35,8 @@ def test_an_operation_runs_to_its_result(alice: Any) -> None:
     assert (operation.state, operation.result) == ("succeeded", {"counted": 5})
     assert operation.progress["current"] == 5
     assert operation.progress["percent"] == 100.0
-    assert kinds(operation) == ["created", "started", "progress", "succeeded"]
+    told = [kind for kind, _ in itertools.groupby(kinds(operation))]
+    assert told == ["created", "started", "progress", "succeeded"]
 
 
 def test_a_failure_of_its_own_is_final_and_says_why(alice: Any) -> None:
