@@ -53,6 +53,12 @@ def renew(operation_id: UUID, fence: int, progress: dict[str, Any] | None) -> St
     return State(state) if state else None
 
 
+def asked_to_stop_for(operation_id: UUID) -> timedelta:
+    """How long ago a stop was asked for, by the database's clock."""
+    row = Operation.objects.filter(pk=operation_id).annotate(now=Now()).values_list("stop_requested_at", "now").first()
+    return row[1] - row[0] if row and row[0] else timedelta(0)
+
+
 def expired() -> Any:
     return Operation.objects.held().filter(lease_expires_at__lt=Now())
 

@@ -49,7 +49,7 @@ def resume(operation_id: UUID, by: str) -> Operation:
 
 def retry(operation_id: UUID, by: str, *, source: str = "checkpoint") -> Operation:
     from_start = source == "start"
-    if not from_start:
+    if not from_start and Operation.objects.filter(pk=operation_id, state__in=VERBS["retry"]).exists():
         fan_out.cascade("retry", operation_id, by)  # first, so that the parent finds them at work again
     return transitions.retry_by_hand(operation_id, by, from_start=from_start)
 

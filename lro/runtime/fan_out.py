@@ -26,6 +26,8 @@ from . import queueing, registry, submission
 logger = logging.getLogger(__name__)
 POLICIES = (moves.FAIL_PARENT, "collect", "ignore")
 _CHUNK = 500
+#: How many siblings a process stops before it is free again for its own work.
+_AT_ONCE = 50
 #: Parents in these states take their children along.
 _STOPS = (State.CANCELLING, State.CANCELLED, State.FAILED, State.EXPIRED)
 _PAUSES = (State.PAUSING, State.PAUSED)
@@ -103,7 +105,7 @@ def follow_up(child: Operation) -> None:
     if parent.state == State.QUEUED and parent.woken_at is None:
         queueing.wake_now(parent)
     elif parent.state in _STOPS:
-        cascade("cancel", parent.pk, "its parent", at_most=conf().batch_size)
+        cascade("cancel", parent.pk, "its parent", at_most=_AT_ONCE)  # the reconciler does the rest
         follow_up(parent)
 
 

@@ -29,7 +29,7 @@ class Heartbeat(threading.Thread):
         self._held, self._meter = held, meter
         self._stopping = threading.Event()
         self._last_beat = time.monotonic()
-        self._cancelling_since: float | None = None
+        self._grace_ends_at: float | None = None
         self._rolled_up_at = 0.0
 
     @property
@@ -47,6 +47,7 @@ class Heartbeat(threading.Thread):
             while self.state is not None and not self._stopping.wait(pause):
                 pause = settings.progress_seconds
                 silence = time.monotonic() - self._last_beat
+                self._end_a_grace()
                 if self._meter.is_dirty or silence >= settings.heartbeat_seconds:
                     self._beat()
                 if time.monotonic() - self._last_beat > settings.self_fence_seconds:
@@ -56,12 +57,19 @@ class Heartbeat(threading.Thread):
 
     def _end_a_grace(self) -> None:
         """Stop the attempt where `run` does not; the worker's main process then ends this one."""
-        if self.state is not State.CANCELLING:
+        if self._grace_ends_at is None or time.monotonic() < self._grace_ends_at:
             return
-        self._cancelling_since = self._cancelling_since or time.monotonic()
-        if time.monotonic() - self._cancelling_since >= self._held.cancel_grace.total_seconds():
+        try:
             transitions.stop(self._held)
             self.state = None
+        except (DatabaseError, InterfaceError) as error:
+            logger.warning("operation %s: its cancel is finished at the next beat: %s", self._held.pk, error)
+            connection.close()
+
+    def _hear_cancel(self) -> None:
+        if self.state is State.CANCELLING and self._grace_ends_at is None:
+            left = self._held.cancel_grace - leases.asked_to_stop_for(self._held.pk)
+            self._grace_ends_at = time.monotonic() + left.total_seconds()
 
     def _roll_up(self) -> None:
         """A child's progress is its parent's too, at most once a second."""
@@ -75,7 +83,7 @@ class Heartbeat(threading.Thread):
             close_old_connections()
             self.state = leases.renew(self._held.pk, self._held.fence, progress)
             self._last_beat = time.monotonic()
-            self._end_a_grace()
+            self._hear_cancel()
             self._roll_up()
         except (DatabaseError, InterfaceError) as error:  # tried again at the next beat, until the self-fence
             logger.warning("operation %s: a heartbeat failed: %s", self._held.pk, error)

@@ -8,7 +8,7 @@ from uuid import UUID
 from django.http import Http404
 
 from ..exceptions import NotAllowedNow
-from ..models import Operation
+from ..models import Artifact, Operation
 from ..runtime import control
 
 _PERMISSION = {"cancel": "cancel", "pause": "pause", "resume": "pause", "retry": "retry", "delete": "delete"}
@@ -32,13 +32,18 @@ def may(user: Any, verb: str, owner_id: Any) -> bool:
 
 
 def delete(user: Any, operation_id: UUID | str) -> None:
-    """Delete a finished operation with its artifacts. Raises `Http404` and `NotAllowedNow`."""
+    """Delete a finished operation with its children and artifacts. Raises `Http404` and `NotAllowedNow`."""
     operation = visible_operation(user, operation_id)
     if not may(user, "delete", operation.owner_id):
         raise Http404("There is no such operation.")
     if not operation.is_terminal:
         raise NotAllowedNow(f"The operation is {operation.state}; cancel it before you delete it.")
-    for artifact in operation.artifacts.all():
+    if operation.parent_id:
+        raise NotAllowedNow("It is a part of another operation; it is deleted with that one.")
+    family = Operation.objects.filter(root_id=operation.pk)
+    if family.active().exists():
+        raise NotAllowedNow("Some of its children are still at work; wait until they have ended.")
+    for artifact in Artifact.objects.filter(operation__in=family):
         artifact.file.delete(save=False)
     operation.delete()
 

@@ -78,7 +78,9 @@ def links(row: Operation, user: Any) -> dict[str, str]:
     """Only what this user may do now; without a user, what its state allows."""
     own = f"/operations/{row.pk}"
     always = {"self": own} | {name: f"{own}/{name}/" for name in ("events", "artifacts", "rejects", "children")}
-    possible = [verb for verb, states in VERBS.items() if row.state in states] + ["delete"] * row.is_terminal
+    possible = [verb for verb, states in VERBS.items() if row.state in states] + ["delete"] * (
+        row.is_terminal and not row.parent_id
+    )
     allowed = [verb for verb in possible if user is None or access.may(user, verb, row.owner_id)]
     return always | {verb: own if verb == "delete" else f"{own}/{verb}" for verb in allowed}
 

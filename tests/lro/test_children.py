@@ -10,11 +10,12 @@ import pytest
 from django.db import connection
 from django.db.models.functions import Now
 
-from lro.exceptions import LeaseLost
+from lro.exceptions import LeaseLost, NotAllowedNow
 from lro.lifecycle import retries, transitions
 from lro.models import Operation
 from lro.runtime import control, executor, fan_out, reconciler, submission
 from lro.testing import assert_consistent
+from lro.transports import access
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("checked")]
 
@@ -277,3 +278,26 @@ def test_a_join_that_was_lost_is_found(alice: Any, caplog: Any) -> None:
     assert fan_out.join_forgotten() == 1
     work_off()
     assert fresh(parent).state == "succeeded"
+
+
+def test_a_retry_that_is_refused_leaves_the_children_alone(alice: Any) -> None:
+    parent = start(alice, child="probe.fails", inputs=[{"a": 1}], on_failure="collect")
+    work_off()
+    with pytest.raises(NotAllowedNow):
+        control.act("retry", parent.pk, "alice")
+    assert children(parent)[0].state == "failed"
+
+
+def test_a_family_is_deleted_as_a_whole_once_all_have_ended(alice: Any) -> None:
+    parent = start(alice)
+    executor.execute(parent.pk)
+    held = transitions.claim(children(parent)[0].pk, "w")
+    assert held
+    control.act("cancel", parent.pk, "alice")
+    with pytest.raises(NotAllowedNow, match="children"):
+        access.delete(alice, parent.pk)
+    transitions.stop(held)
+    with pytest.raises(NotAllowedNow, match="part of another"):
+        access.delete(alice, held.pk)
+    access.delete(alice, parent.pk)
+    assert not Operation.objects.exists()
