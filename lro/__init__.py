@@ -6,9 +6,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .exceptions import Fail, Interrupted, Problem, Retry, Snooze
+    from .exceptions import Fail, Interrupted, Problem, RejectItem, Retry, Snooze
     from .models import Operation, Reject
     from .runtime.context import OperationContext
+    from .runtime.items import ItemOperation
     from .runtime.operations import OperationTask
     from .runtime.registry import register
 
@@ -16,22 +17,26 @@ _HOME = {
     "Fail": ".exceptions",
     "Interrupted": ".exceptions",
     "Problem": ".exceptions",
+    "RejectItem": ".exceptions",
     "Retry": ".exceptions",
     "Snooze": ".exceptions",
     "Operation": ".models",
     "Reject": ".models",
     "OperationContext": ".runtime.context",
+    "ItemOperation": ".runtime.items",
     "OperationTask": ".runtime.operations",
     "register": ".runtime.registry",
 }
 __all__ = [
     "Fail",
     "Interrupted",
+    "ItemOperation",
     "Operation",
     "OperationContext",
     "OperationTask",
     "Problem",
     "Reject",
+    "RejectItem",
     "Retry",
     "Snooze",
     "register",

@@ -94,3 +94,22 @@ class Fail(Control):
     def __init__(self, code: str, message: str, details: list[dict[str, Any]] | None = None) -> None:
         super().__init__(message)
         self.code, self.message, self.details = code, message, details or []
+
+
+class RejectItem(Exception):
+    """Raised by `process` of an `ItemOperation` to set one item aside: what was written for it is undone.
+
+    `column` says which part of the item is bad; `raw` is the item as it came, by default its key or its text.
+    """
+
+    def __init__(self, code: str, message: str, *, column: str = "", raw: str | None = None) -> None:
+        super().__init__(message)
+        self.code, self.message, self.column, self.raw = code[:60], message[:2_000], column, raw
+
+
+class ItemFailed(Exception):
+    """An item could not be processed: the error that it raised, and which item it was."""
+
+    def __init__(self, error: Exception, place: dict[str, Any]) -> None:
+        super().__init__(str(error))
+        self.error, self.place = error, place

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import random
 import traceback
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import InterfaceError, OperationalError
 
-from ..exceptions import Fail, InvalidValue, Retry
+from ..exceptions import Fail, InvalidValue, ItemFailed, Retry
 
 #: Tried again, these would only fail again.
 PERMANENT = (ValidationError, PermissionDenied, InvalidValue, TypeError, AttributeError, NameError, ImportError)
@@ -59,6 +59,9 @@ def timed_out(code: str, message: str) -> Failure:
 
 def classify(error: BaseException) -> Failure:
     """What an exception out of `run` means for the operation."""
+    if isinstance(error, ItemFailed):
+        failure = classify(error.error)
+        return replace(failure, details=[*failure.details, error.place])
     text = "".join(traceback.format_exception(error))[-20_000:]
     message = (str(error) or type(error).__name__)[:2_000].replace("\0", "�")
     if isinstance(error, Fail):

@@ -108,16 +108,7 @@ class OperationContext:
         offset: int | None = None,
     ) -> None:
         """Set one input item aside: `position` is its line or index. It is written with the next checkpoint."""
-        self._rejects.append(
-            {
-                "position": position,
-                "offset": offset,
-                "column": column[:255],
-                "code": code,
-                "message": message.replace("\0", "�"),
-                "raw": raw[:1024].replace("\0", "�"),
-            }
-        )
+        self._rejects.append(reject_row(position, code, message, column=column, raw=raw, offset=offset))
         self.rejected += 1
         self._meter.rejected = self.rejected
 
@@ -226,3 +217,17 @@ class OperationContext:
                 logger.warning("operation %s: a write failed and is tried again: %s", self.id, error)
                 connection.close()
                 time.sleep(0.2)
+
+
+def reject_row(
+    position: int, code: str, message: str, *, column: str = "", raw: str = "", offset: int | None = None
+) -> dict[str, Any]:
+    """The columns of a reject, made storable."""
+    return {
+        "position": position,
+        "offset": offset,
+        "column": column[:255],
+        "code": code,
+        "message": message.replace("\0", "�"),
+        "raw": raw[:1024].replace("\0", "�"),
+    }

@@ -11,6 +11,8 @@ from rest_framework import serializers
 
 from lro import Fail, OperationContext, OperationTask, Retry, Snooze, register
 
+from . import item_operations  # noqa: F401
+
 
 class CountsInput(serializers.Serializer[Any]):
     to = serializers.IntegerField(min_value=0, max_value=10_000_000)
