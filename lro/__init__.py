@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .runtime.context import OperationContext
     from .runtime.operations import OperationTask
     from .runtime.registry import register
+    from .runtime.resources import cleanup
 
 _HOME = {
     "Fail": ".exceptions",
@@ -22,6 +23,7 @@ _HOME = {
     "Reject": ".models",
     "OperationContext": ".runtime.context",
     "OperationTask": ".runtime.operations",
+    "cleanup": ".runtime.resources",
     "register": ".runtime.registry",
 }
 __all__ = [
@@ -34,6 +36,7 @@ __all__ = [
     "Reject",
     "Retry",
     "Snooze",
+    "cleanup",
     "register",
 ]
 
