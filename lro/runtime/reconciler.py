@@ -17,7 +17,7 @@ from ..conf import conf
 from ..lifecycle import leases, retries, transitions
 from ..models import Operation
 from ..states import HELD, State, sources
-from . import fan_out, queueing, resources
+from . import fan_out, pruner, queueing, resources
 
 logger = logging.getLogger(__name__)
 Duty = Callable[[], int]
@@ -91,7 +91,7 @@ DUTIES: list[Duty] = [
     wake_forgotten,
 ]
 #: These call what authors wrote and delete files: in a thread of their own, as no rescue may wait for that.
-CHORES: list[Duty] = [resources.release_left]
+CHORES: list[Duty] = [resources.release_left, pruner.prune_expired]
 
 
 def rescue_of(main_pid: int, pid: int) -> int:
