@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from .runtime.items import ItemOperation
     from .runtime.operations import OperationTask
     from .runtime.registry import register
+    from .runtime.resources import cleanup
 
 _HOME = {
     "Fail": ".exceptions",
@@ -25,6 +26,7 @@ _HOME = {
     "OperationContext": ".runtime.context",
     "ItemOperation": ".runtime.items",
     "OperationTask": ".runtime.operations",
+    "cleanup": ".runtime.resources",
     "register": ".runtime.registry",
 }
 __all__ = [
@@ -39,6 +41,7 @@ __all__ = [
     "RejectItem",
     "Retry",
     "Snooze",
+    "cleanup",
     "register",
 ]
 

@@ -27,6 +27,9 @@ class Conf:
     retry_base_seconds: float = 2.0
     retry_cap_seconds: float = 300.0
     retention_days: int = 30
+    release_seconds: float = 60.0  # a cleanup that takes longer may be begun a second time
+    release_tries: int = 5
+    temp_dir: str = ""  # one for all workers of an installation; else a folder of MEDIA_ROOT
     max_children: int = 10_000
     max_depth: int = 5
     input_max_bytes: int = 256 * 1024

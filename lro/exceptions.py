@@ -22,6 +22,12 @@ class UnknownOperation(LroError):
     code = "unknown_operation"
 
 
+class UnknownCleanup(LroError):
+    """No cleanup of this name is declared."""
+
+    code = "unknown_cleanup"
+
+
 class NotAllowedNow(LroError):
     """The operation's state does not allow this."""
 

@@ -57,8 +57,8 @@ def _rescue(pid: int) -> None:
         reconciler.rescue_of(os.getpid(), pid)
     finally:
         connection.close()
-    if _reconciler is not None:
-        _reconciler.soon()
+    for each in _reconcilers:
+        each.soon()
 
 
 class Warden(threading.Thread):
@@ -112,15 +112,18 @@ def _kill(pid: int) -> None:
 
 
 _LOOK_SECONDS = 0.5
-_reconciler: reconciler.Reconciler | None = None
+_reconcilers: list[reconciler.Reconciler] = []
 _warden: Warden | None = None
 
 
 @worker_ready.connect
 def _start(**_: Any) -> None:
-    global _reconciler, _warden
-    _reconciler, _warden = reconciler.Reconciler(), Warden()
-    _reconciler.start()
+    global _warden
+    chores = reconciler.Reconciler(reconciler.CHORES, name="lro-chores")
+    _reconcilers[:] = [reconciler.Reconciler(then=chores), chores]
+    for each in _reconcilers:
+        each.start()
+    _warden = Warden()
     _warden.start()
 
 
@@ -128,8 +131,8 @@ def _start(**_: Any) -> None:
 def _shut_down(**_: Any) -> None:
     """Ask the attempts to stop at their next checkpoint; what does not is given back when the time is over."""
     shutdown.ask()
-    if _reconciler is not None:
-        _reconciler.stop()
+    for each in _reconcilers:
+        each.stop()
     timer = threading.Timer(conf().shutdown_seconds, _end_attempts)
     timer.daemon = True
     timer.start()

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import Any
 
+from django.core.files.storage import Storage, default_storage
 from django.db.models import Count
 
-from .models import Attempt, Event, Operation, Reject
+from .models import Artifact, Attempt, Event, Operation, Reject, Resource
 from .runtime import executor, submission
 from .states import HELD, TERMINAL, State, is_legal
 
@@ -25,16 +27,22 @@ def run_operation(name: str, data: dict[str, Any], owner: Any) -> Operation:
     return operation
 
 
-def assert_consistent(using: str = "default", *, is_drained: bool = False) -> None:
-    """Raise AssertionError with every violated invariant of the stored operations.
+def assert_consistent(using: str = "default", *, is_drained: bool = False, files: Storage = default_storage) -> None:
+    """Raise AssertionError with every violated invariant of the stored operations, and of their `files`.
 
-    With `is_drained`, nothing may be held or queued any more either.
+    With `is_drained`, nothing may be held or queued any more either. Let the reconciler have its turn before.
     """
-    violations = list(violations_of(using, is_drained=is_drained))
+    violations = list(violations_of(using, is_drained=is_drained, files=files))
     assert not violations, "\n".join(violations)
 
 
-def violations_of(using: str = "default", *, is_drained: bool = False) -> Iterator[str]:
+def violations_of(
+    using: str = "default", *, is_drained: bool = False, files: Storage = default_storage
+) -> Iterator[str]:
+    for resource in Resource.objects.using(using).over().filter(tries=0):
+        yield f"{resource} of {resource.operation_id or 'no operation'}: it is left behind"
+    for artifact in Artifact.objects.using(using).iterator(chunk_size=_BATCH):
+        yield from _artifact(artifact, files)
     rows = Operation.objects.using(using).order_by("pk").iterator(chunk_size=_BATCH)
     while batch := list(itertools.islice(rows, _BATCH)):
         facts = _Facts(batch, using)
@@ -67,6 +75,16 @@ def _grouped(rows: Iterable[tuple[Any, ...]]) -> dict[Any, list[tuple[Any, ...]]
     for key, *values in rows:
         groups[key].append(tuple(values))
     return groups
+
+
+def _artifact(artifact: Artifact, files: Storage) -> Iterator[str]:
+    label, name = f"artifact {artifact.name} of {artifact.operation_id}", str(artifact.file.name)
+    if not files.exists(name):
+        yield f"{label}: it has no file"
+        return
+    with files.open(name) as file:
+        if (artifact.size, artifact.sha256) != (file.size, hashlib.file_digest(file, "sha256").hexdigest()):
+            yield f"{label}: its file is not the one that was stored"
 
 
 def _sequence(operation: Operation, facts: _Facts) -> Iterator[str]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 import unicodedata
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
-from lro import OperationContext, OperationTask, Problem, register
+from lro import Operation, OperationContext, OperationTask, Problem, register
 
 from . import refusals
-from .models import Upload
+from .models import Dataset, Upload
 from .receiving import ReceivedFile, max_bytes
 from .serializers import ImportInput
 
@@ -56,6 +57,15 @@ class Import(OperationTask):
         if upload is not None:
             upload.path.unlink(missing_ok=True)
             upload.delete()
+
+    @classmethod
+    def forget(cls, operation: Operation) -> None:
+        """The upload goes with its operation; its dataset stays, unless it never became ready."""
+        for dataset in Dataset.objects.filter(operation_id=operation.pk, ready_at=None):
+            if dataset.folder.exists():
+                shutil.rmtree(dataset.folder)
+            dataset.delete()
+        cls.discard(operation.input)
 
     def run(self, op: OperationContext, *, upload: str, **wanted: Any) -> dict[str, Any]:
         from .importing import ImportRun  # polars and pyarrow may not be used before the worker forks

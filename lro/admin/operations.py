@@ -17,6 +17,7 @@ from django.views.decorators.http import require_POST
 
 from ..exceptions import NotAllowedNow
 from ..models import Operation
+from ..runtime import pruner
 from ..runtime.control import VERBS
 from ..transports import access
 from . import acts, columns, detail
@@ -78,7 +79,7 @@ class OperationAdmin(Base):
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Operation | None = None) -> bool:
-        return (obj is None or obj.is_terminal) and super().has_delete_permission(request, obj)
+        return (obj is None or not pruner.obstacle(obj)) and super().has_delete_permission(request, obj)
 
     # One operation
 
@@ -113,7 +114,7 @@ class OperationAdmin(Base):
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Operation]) -> None:
         for operation in queryset.iterator(chunk_size=100):
-            if operation.is_terminal:
+            if not pruner.obstacle(operation):
                 self.delete_model(request, operation)
 
     def get_deleted_objects(
@@ -121,7 +122,8 @@ class OperationAdmin(Base):
     ) -> tuple[list[Any], dict[str, int], set[str], list[str]]:
         """What goes with them in one line each: Django's own would list every event."""
         operations = list(objs)
-        unfinished = [f"{operation} is {operation.state}" for operation in operations if not operation.is_terminal]
+        reasons = [(operation, pruner.obstacle(operation)) for operation in operations]
+        obstacles = [f"{operation} is {operation.state}: {reason}" for operation, reason in reasons if reason]
         lines = [f"{operation}, its events, rejects and files" for operation in operations]
         lacking = set() if self.has_delete_permission(request) else {"operation"}
-        return lines, {"operations": len(operations)}, lacking, unfinished
+        return lines, {"operations": len(operations)}, lacking, obstacles

@@ -66,9 +66,13 @@ def expired() -> Any:
 def of_dead_workers() -> Iterable[Operation]:
     """What is held by a worker of this machine that no longer exists: no need to wait for its lease."""
     for operation in Operation.objects.held().filter(worker__startswith=f"{node()}/"):
-        main_pid, pid = (int(part) for part in operation.worker.rsplit("/", 2)[1:])
-        if not (is_alive(main_pid) and is_alive(pid)):
+        if not is_running(operation.worker):
             yield operation
+
+
+def is_running(worker: str) -> bool:
+    """Whether both processes of a worker of this machine are there."""
+    return all(is_alive(int(pid)) for pid in worker.rsplit("/", 2)[1:])
 
 
 def is_alive(pid: int) -> bool:

@@ -20,7 +20,7 @@ from ..events.journal import Entry
 from ..exceptions import LeaseLost, NotAllowedNow
 from ..models import Attempt, Operation, Reject
 from ..states import HELD, PARKED, State
-from . import retries
+from . import removal, retries
 from .leases import held_by
 from .moves import CANCELLED, REVOKED, close_attempt, ended, enter
 from .retries import Failure
@@ -308,9 +308,8 @@ def _reopen(operation: Operation, *, from_start: bool) -> None:
         )
     if from_start:
         Reject.objects.filter(operation_id=operation.pk).delete()
-        if Operation.objects.filter(parent_id=operation.pk).active().exists():
+        if removal.remove(operation.children.values_list("pk", flat=True)) is None:
             raise NotAllowedNow("Some of its children are still at work; try again when they have ended.")
-        Operation.objects.filter(parent_id=operation.pk).delete()
 
 
 def _already(operation_id: UUID, harmless: set[State], verb: str) -> Operation:

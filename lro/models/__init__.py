@@ -5,5 +5,6 @@ from .attempt import Attempt
 from .event import Event
 from .operation import Operation
 from .reject import Reject
+from .resource import Resource
 
-__all__ = ["Artifact", "Attempt", "Event", "Operation", "Reject"]
+__all__ = ["Artifact", "Attempt", "Event", "Operation", "Reject", "Resource"]

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import models
+from django.db.models import Q
 from django.db.models.functions import Now
 
 from ..states import HELD, TERMINAL, State
@@ -107,6 +108,7 @@ class Operation(models.Model):
             models.Index(fields=["updated_at"], name="lro_by_update"),
             models.Index(fields=["root_id"], name="lro_by_root"),
             models.Index(fields=["parent", "state"], name="lro_by_parent"),
+            models.Index(fields=["expires_at"], name="lro_by_expiry", condition=Q(parent=None)),
         ]
         permissions = [
             ("start_operation", "Can start operations"),

@@ -19,10 +19,12 @@ from ..events import journal
 from ..events.progress import Meter
 from ..exceptions import Interrupted, LeaseLost, Wait
 from ..lifecycle.leases import held_by
-from ..models import Artifact, Operation, Reject
+from ..lifecycle.removal import discard_file
+from ..models import Artifact, Operation, Reject, Resource
 from ..storable import storable
-from . import fan_out
+from . import fan_out, resources
 from .heartbeat import Heartbeat
+from .resources import Holdings
 
 logger = logging.getLogger(__name__)
 Item = TypeVar("Item")
@@ -31,8 +33,8 @@ Item = TypeVar("Item")
 class OperationContext:
     """The verbs of one attempt. Every write is fenced: without the lease it raises `LeaseLost` and writes nothing."""
 
-    def __init__(self, held: Operation, meter: Meter, heartbeat: Heartbeat) -> None:
-        self._held, self._meter, self._heartbeat = held, meter, heartbeat
+    def __init__(self, held: Operation, meter: Meter, heartbeat: Heartbeat, holdings: Holdings) -> None:
+        self._held, self._meter, self._heartbeat, self._holdings = held, meter, heartbeat, holdings
         self._spawner = fan_out.Spawner(held)
         self._rejects: list[dict[str, Any]] = []
         self.id = held.pk
@@ -129,18 +131,37 @@ class OperationContext:
 
     def artifact(self, path: Path, name: str, *, content_type: str = "application/octet-stream") -> Artifact:
         """Keep the file at `path` as a download of this operation; a second one of the same name replaces the first."""
+        resource = self._holdings.file()
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
             file.seek(0)
-            stored = default_storage.save(f"artifacts/{self.id}/{name}", File(file))
+            self._register(resource)
+            stored = resource.data["name"] = default_storage.save(resource.data["name"], File(file))
         values = {"file": stored, "size": path.stat().st_size, "sha256": digest, "content_type": content_type}
+        artifact, replaced = self._persevere(lambda: self._keep(resource, name, values))
+        resources.release_quietly(replaced)
+        return artifact
 
-        def keep() -> Artifact:
-            with transaction.atomic():
-                self._write("artifact", {"name": name, "size": values["size"], "sha256": digest})
-                return Artifact.objects.update_or_create(operation_id=self.id, name=name, defaults=values)[0]
+    # What must not be left behind
 
-        return self._persevere(keep)
+    def tempfile(self, suffix: str = "") -> Path:
+        """A path for a temporary file or folder, deleted when this attempt ends, however it ends."""
+        resource = self._holdings.tempfile(suffix)
+        path = resources.path_of(resource)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._register(resource)
+        return path
+
+    def defer(self, name: str, **data: Any) -> None:
+        """Call the cleanup `name` (see `lro.cleanup`) when this attempt ends, however it ends; the last one first.
+
+        Defer it before you make what it undoes: a kill may come between the two.
+        """
+        self._register(self._holdings.cleanup(name, data))
+
+    def _register(self, resource: Resource) -> None:
+        self.check()
+        self._persevere(lambda: self._holdings.register(resource))
 
     # Children
 
@@ -199,6 +220,17 @@ class OperationContext:
             if save is not None:
                 save()
             self._tell_rejects()
+
+    def _keep(self, resource: Resource, name: str, values: dict[str, Any]) -> tuple[Artifact, list[Resource]]:
+        """The row that the file belongs to from now on, and the file that it had before."""
+        mine = Artifact.objects.filter(operation_id=self.id, name=name)
+        with transaction.atomic():
+            if not self._holdings.keep(resource) and (kept := mine.filter(file=values["file"]).first()):
+                return kept, []  # the connection broke in COMMIT, and the commit had gone through
+            self._write("artifact", {"name": name, "size": values["size"], "sha256": values["sha256"]})
+            replaced = [discard_file(file) for file in mine.values_list("file", flat=True)]
+            Resource.objects.bulk_create(replaced)
+            return mine.update_or_create(operation_id=self.id, name=name, defaults=values)[0], replaced
 
     def _tell_rejects(self) -> None:
         if self._rejects:

@@ -16,6 +16,7 @@ from django.db.models.functions import Now
 from ..conf import conf
 from ..models import Operation
 from ..states import State
+from . import resources
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,16 @@ def waiting() -> Finding:
         remedy = "Start a worker: celery -A config worker, or make run."
         return Finding("workers", f"an operation has waited {seconds:.0f} s for one", remedy)
     return Finding("workers")
+
+
+def releases() -> Finding:
+    """What was to be deleted or undone and could not be. No reason to refuse requests, so `examine` leaves it out."""
+    left = list(resources.given_up()[:3])
+    if left:
+        told = "; ".join(f"{resource}: {resource.error or 'its process ended in the middle'}" for resource in left)
+        problem = f"{resources.given_up().count()} could not be released at {conf().release_tries} tries, as {told}"
+        return Finding("releases", problem, "Mend what it says, then run manage.py lro_reconcile --once.")
+    return Finding("releases")
 
 
 def _ask(check: Callable[[], Finding]) -> Finding:

@@ -22,12 +22,13 @@ from ..storable import storable
 from . import fan_out, queueing, registry
 from .context import OperationContext
 from .heartbeat import Heartbeat
+from .resources import Holdings
 
 logger = logging.getLogger(__name__)
 
 
 def execute(operation_id: UUID) -> None:
-    """Claim, run, settle. Quiet where another worker has the operation, or takes it over on the way."""
+    """Claim, run, release, settle. Quiet where another worker has the operation, or takes it over on the way."""
     close_old_connections()
     held = claim(operation_id)
     if held is None:
@@ -37,6 +38,7 @@ def execute(operation_id: UUID) -> None:
     try:
         outcome = attempt.run()
     finally:
+        attempt.release()
         attempt.stop_heartbeat()
     attempt.settle(outcome)
     fan_out.follow_up(held)
@@ -53,7 +55,8 @@ class Execution:
         self.held = held
         self.meter = Meter(held.progress)
         self.heartbeat = Heartbeat(held, self.meter)
-        self.context = OperationContext(held, self.meter, self.heartbeat)
+        self.holdings = Holdings(held)
+        self.context = OperationContext(held, self.meter, self.heartbeat, self.holdings)
 
     def start_heartbeat(self) -> None:
         self.heartbeat.start()
@@ -82,6 +85,10 @@ class Execution:
             failure = retries.classify(error)
             logger.warning("operation %s: attempt %d ended: %s", self.held.pk, self.held.attempt, failure.message)
             return lambda: transitions.end_badly(self.held, failure)
+
+    def release(self) -> None:
+        """While the lease is still renewed, as it may take its time, and before anybody is told that it has ended."""
+        self.holdings.release()
 
     def settle(self, outcome: Callable[[], object]) -> None:
         """Write the outcome; again while the database is away and the lease may be ours. Else it will be rescued."""

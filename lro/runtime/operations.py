@@ -9,6 +9,7 @@ from rest_framework.serializers import Serializer
 from ..conf import conf
 
 if TYPE_CHECKING:
+    from ..models import Operation
     from .context import OperationContext
 
 
@@ -47,6 +48,14 @@ class OperationTask:
     @classmethod
     def discard(cls, prepared: dict[str, Any]) -> None:
         """Undo `prepare`, where the operation was not created after all."""
+
+    @classmethod
+    def forget(cls, operation: Operation) -> None:
+        """The operation is deleted: delete what only it needed.
+
+        Its row is gone: `operation` is a memory of its id, owner, state, input and result. Called again where it was
+        killed or raised, and perhaps in a worker's main process, so import nothing here that a fork does not survive.
+        """
 
     @classmethod
     def identity(cls, prepared: dict[str, Any]) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -17,15 +17,16 @@ from ..conf import conf
 from ..lifecycle import leases, retries, transitions
 from ..models import Operation
 from ..states import HELD, State, sources
-from . import fan_out, queueing
+from . import fan_out, pruner, queueing, resources
 
 logger = logging.getLogger(__name__)
+Duty = Callable[[], int]
 _SOON = 0.1
 
 
-def reconcile() -> dict[str, int]:
-    """One round of every duty; how often each did something."""
-    done = {duty.__name__: duty() for duty in DUTIES}
+def reconcile(duties: Sequence[Duty] | None = None) -> dict[str, int]:
+    """One round of these duties, or of all; how often each did something."""
+    done = {duty.__name__: duty() for duty in (DUTIES + CHORES if duties is None else duties)}
     if any(done.values()):
         logger.info("reconciled: %s", ", ".join(f"{name} {count}" for name, count in done.items() if count))
     return done
@@ -77,7 +78,7 @@ def wake_forgotten() -> int:
     return sum(queueing.wake_now(operation) for operation in forgotten.order_by("run_at")[: conf().batch_size])
 
 
-DUTIES: list[Callable[[], int]] = [
+DUTIES: list[Duty] = [
     rescue_dead,
     rescue_expired,
     stop_unheard,
@@ -89,6 +90,8 @@ DUTIES: list[Callable[[], int]] = [
     fan_out.join_forgotten,
     wake_forgotten,
 ]
+#: These call what authors wrote and delete files: in a thread of their own, as no rescue may wait for that.
+CHORES: list[Duty] = [resources.release_left, pruner.prune_expired]
 
 
 def rescue_of(main_pid: int, pid: int) -> int:
@@ -142,10 +145,13 @@ def _requeue(operation_id: UUID) -> bool:
 
 
 class Reconciler(threading.Thread):
-    """Reconciles in the background of a worker, at its start and then every few seconds."""
+    """Does its duties in the background of a worker, at its start and then every few seconds."""
 
-    def __init__(self) -> None:
-        super().__init__(name="lro-reconciler", daemon=True)
+    def __init__(
+        self, duties: Sequence[Duty] = DUTIES, *, name: str = "lro-reconciler", then: Reconciler | None = None
+    ) -> None:
+        super().__init__(name=name, daemon=True)
+        self._duties, self._then = duties, then
         self._stopping = threading.Event()
         self._wanted = threading.Event()
 
@@ -165,7 +171,9 @@ class Reconciler(threading.Thread):
         """Reconcile once; the seconds until the next round."""
         try:
             close_old_connections()
-            done = reconcile()
+            done = reconcile(self._duties)
+            if self._then is not None and any(done.values()):
+                self._then.soon()  # what was taken from a dead process has something to be released
             is_full = max(done.values()) >= conf().batch_size
             return _SOON if is_full else _seconds_until_due()
         except (DatabaseError, InterfaceError) as error:

@@ -7,9 +7,8 @@ from uuid import UUID
 
 from django.http import Http404
 
-from ..exceptions import NotAllowedNow
-from ..models import Artifact, Operation
-from ..runtime import control
+from ..models import Operation
+from ..runtime import control, pruner
 
 _PERMISSION = {"cancel": "cancel", "pause": "pause", "resume": "pause", "retry": "retry", "delete": "delete"}
 
@@ -32,20 +31,11 @@ def may(user: Any, verb: str, owner_id: Any) -> bool:
 
 
 def delete(user: Any, operation_id: UUID | str) -> None:
-    """Delete a finished operation with its children and artifacts. Raises `Http404` and `NotAllowedNow`."""
+    """Delete a finished operation with its descendants and files. Raises `Http404` and `NotAllowedNow`."""
     operation = visible_operation(user, operation_id)
     if not may(user, "delete", operation.owner_id):
         raise Http404("There is no such operation.")
-    if not operation.is_terminal:
-        raise NotAllowedNow(f"The operation is {operation.state}; cancel it before you delete it.")
-    if operation.parent_id:
-        raise NotAllowedNow("It is a part of another operation; it is deleted with that one.")
-    family = Operation.objects.filter(root_id=operation.pk)
-    if family.active().exists():
-        raise NotAllowedNow("Some of its children are still at work; wait until they have ended.")
-    for artifact in Artifact.objects.filter(operation__in=family):
-        artifact.file.delete(save=False)
-    operation.delete()
+    pruner.delete(operation)
 
 
 def act(user: Any, verb: str, operation_id: UUID | str, **options: Any) -> Operation:

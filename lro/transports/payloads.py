@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ..models import Artifact, Event, Operation, Reject
+from ..runtime import pruner
 from ..runtime.control import VERBS
 from . import access
 
@@ -78,9 +79,7 @@ def links(row: Operation, user: Any) -> dict[str, str]:
     """Only what this user may do now; without a user, what its state allows."""
     own = f"/operations/{row.pk}"
     always = {"self": own} | {name: f"{own}/{name}/" for name in ("events", "artifacts", "rejects", "children")}
-    possible = [verb for verb, states in VERBS.items() if row.state in states] + ["delete"] * (
-        row.is_terminal and not row.parent_id
-    )
+    possible = [verb for verb, states in VERBS.items() if row.state in states] + ["delete"] * (not pruner.obstacle(row))
     allowed = [verb for verb in possible if user is None or access.may(user, verb, row.owner_id)]
     return always | {verb: own if verb == "delete" else f"{own}/{verb}" for verb in allowed}
 

@@ -112,17 +112,23 @@ def _patience() -> Iterator[None]:
 
 def await_drained(stack: Any, within: float = 180) -> float:
     """Wait until nothing is to be done any more; the seconds that it took. Raises AssertionError."""
-    from lro.models import Operation
+    from lro.models import Operation, Resource
     from tests.end_to_end.stack import ALIAS
     from tests.waiting import until
 
     began = time.monotonic()
 
-    def is_drained() -> bool:
-        return bool(stack.ask(lambda: not Operation.objects.using(ALIAS).active().exists(), False))
+    def is_there_none(rows: Any) -> bool:
+        return bool(stack.ask(lambda: not rows.exists(), False))
 
-    until(is_drained, within=within, every=0.2, what=f"all is done\n{stack.log.read_text()[-4000:]}")
-    return time.monotonic() - began
+    def await_none(rows: Any) -> None:
+        what = f"all is done\n{stack.log.read_text()[-4000:]}"
+        until(lambda: is_there_none(rows.all()), within=within, every=0.2, what=what)
+
+    await_none(Operation.objects.using(ALIAS).active())
+    seconds = time.monotonic() - began
+    await_none(Resource.objects.using(ALIAS).over())
+    return seconds
 
 
 def verdict(stack: Any, accepted: list[Any], hits: list[tuple[float, str]]) -> dict[str, Any]:
@@ -142,7 +148,7 @@ def verdict(stack: Any, accepted: list[Any], hits: list[tuple[float, str]]) -> d
         "attempts": attempts.count(),
         "lost": len(lost),
         "doubled": len(wrong) + twice,
-        "broken": list(violations_of(ALIAS, is_drained=True))[:20],
+        "broken": list(violations_of(ALIAS, is_drained=True, files=stack.files))[:20],
         "recovery": sorted(recovery(hits)),
     }
 

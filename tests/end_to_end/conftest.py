@@ -9,6 +9,7 @@ import pytest
 
 from tests.end_to_end.stack import ALIAS, Stack, running
 from tests.uploads.generator import Truth, write_dirty_csv
+from tests.waiting import until
 
 # The browser's driver keeps an event loop in this thread, and Django would refuse to ask the database beside it.
 os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
@@ -26,9 +27,11 @@ def stack(django_db_blocker: Any) -> Iterator[Stack]:
 def drained(stack: Stack) -> Iterator[Stack]:
     """After the test every promise about the stored operations holds."""
     yield stack
+    from lro.models import Resource
     from lro.testing import assert_consistent
 
-    assert_consistent(ALIAS, is_drained=True)
+    until(lambda: not Resource.objects.using(ALIAS).over().exists(), what="the reconciler had its turn")
+    assert_consistent(ALIAS, is_drained=True, files=stack.files)
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,7 @@ import httpx
 import redis
 from django.contrib.auth import get_user_model
 from django.contrib.auth.hashers import make_password
+from django.core.files.storage import FileSystemStorage
 from django.db import connections
 
 from lro.models import Operation
@@ -70,6 +71,10 @@ class Stack:
     @property
     def run(self) -> dict[str, Any]:
         return dict(json.loads((self.folder / "data" / "run.json").read_text()))
+
+    @property
+    def files(self) -> FileSystemStorage:
+        return FileSystemStorage(self.folder / "data" / "files")
 
     def pid(self, name: str) -> int:
         return int(self.run["processes"][name])

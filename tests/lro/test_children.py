@@ -294,7 +294,7 @@ def test_a_family_is_deleted_as_a_whole_once_all_have_ended(alice: Any) -> None:
     held = transitions.claim(children(parent)[0].pk, "w")
     assert held
     control.act("cancel", parent.pk, "alice")
-    with pytest.raises(NotAllowedNow, match="children"):
+    with pytest.raises(NotAllowedNow, match="a child of it"):
         access.delete(alice, parent.pk)
     transitions.stop(held)
     with pytest.raises(NotAllowedNow, match="part of another"):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import time
+from pathlib import Path
 from typing import Any
 
 from rest_framework import serializers
 
-from lro import Fail, OperationContext, OperationTask, Retry, Snooze, register
+from lro import Fail, Operation, OperationContext, OperationTask, Retry, Snooze, cleanup, register
 
 from . import item_operations  # noqa: F401
 
@@ -144,3 +145,55 @@ class Nests(OperationTask):
         if levels:
             op.spawn("probe.nests", {"levels": levels - 1})
         return {"depth": 1 + sum(row.result["depth"] for row in op.gather())}
+
+
+@register("probe.litters")
+class Litters(OperationTask):
+    """Makes a temporary file, a temporary folder and two artifacts, locks something, and ends as it is told to."""
+
+    max_attempts = 2
+
+    def run(self, op: OperationContext, *, diary: str, ends: str = "well", attempt: int = 0) -> dict[str, str]:
+        op.defer("probe.unlock", diary=diary, word="first")
+        op.defer("probe.unlock", diary=diary, word="last")
+        path, folder = op.tempfile(".txt"), op.tempfile()
+        path.write_text("half a result")
+        (folder / "deep").mkdir(parents=True)
+        for text in ("draft", "final"):
+            path.write_text(text)
+            op.artifact(path, "report.txt", content_type="text/plain")
+        if not attempt or op.attempt == attempt:
+            _end(op, ends)
+        return {"path": str(path)}
+
+    @classmethod
+    def forget(cls, operation: Operation) -> None:
+        unlock(operation.input["diary"], f"forget {operation.state}")
+
+
+def _end(op: OperationContext, how: str) -> None:
+    if how in ("sleep", "listen"):
+        op.log(f"It begins to {how}.")
+        for _ in op.track(range(6000)) if how == "listen" else range(6000):
+            time.sleep(0.01)
+    errors: dict[str, Exception] = {
+        "badly": Fail("no_luck", "It was told to."),
+        "retry": Retry(after=0),
+        "snooze": Snooze(after=0),
+    }
+    if how in errors:
+        raise errors[how]
+
+
+@cleanup("probe.unlock")
+def unlock(diary: str, word: str) -> None:
+    """Writes the word down, to be seen by who counts how often it was called."""
+    with Path(diary).open("a") as file:
+        file.write(f"{word}\n")
+
+
+@cleanup("probe.stuck")
+def stuck(once: str) -> None:
+    """Fails until the file is there that it is told of."""
+    if not Path(once).exists():
+        raise RuntimeError("it is stuck")

@@ -12,9 +12,11 @@ from django.test import Client
 from rest_framework_simplejwt.tokens import AccessToken
 
 from lro.models import Operation
+from lro.models.operation import uuid7
 from lro.runtime import executor
 from tests.uploads.generator import write_dirty_csv
 from uploads.models import Dataset, Upload
+from uploads.operations import Import
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("checked")]
 
@@ -218,3 +220,35 @@ def test_an_import_that_is_stopped_at_each_checkpoint_ends_as_one_that_is_not(
     assert list(operation.rejects.values_list("position", "code")) == truth.rejects
     ids = table(operation)["id"]
     assert len(ids) == len(set(ids)) == truth.good_rows
+
+
+def kept(files: Path) -> list[str]:
+    """The folders of all files that there are."""
+    return sorted(str(path.parent.relative_to(files)).split("/")[0] for path in files.rglob("*") if path.is_file())
+
+
+def test_deleting_the_operation_deletes_the_upload_and_keeps_the_dataset(client: Client, files: Path) -> None:
+    operation = imported(post(client, b"a,b\n1,2\n"))
+    assert kept(files) == ["datasets", "uploads"]
+    assert client.delete(f"/operations/{operation.pk}").status_code == 204
+    assert not Upload.objects.exists()
+    assert kept(files) == ["datasets"]
+    assert table(operation) == {"a": ["1"], "b": ["2"]}
+
+
+def test_deleting_an_import_that_did_not_come_to_its_end_deletes_its_parts(client: Client, files: Path) -> None:
+    operation = imported(post(client, b"a,b\n1,2\n"))
+    Dataset.objects.update(ready_at=None)
+    assert client.delete(f"/operations/{operation.pk}").status_code == 204
+    assert not Dataset.objects.exists()
+    assert not Upload.objects.exists()
+    assert kept(files) == []
+    assert list((files / "datasets").iterdir()) == []
+
+
+def test_deleting_an_import_that_never_ran_deletes_the_upload(client: Client, files: Path) -> None:
+    identifier = post(client, b"a,b\n1,2\n").json()["id"]
+    client.post(f"/operations/{identifier}/cancel")
+    assert client.delete(f"/operations/{identifier}").status_code == 204
+    assert kept(files) == []
+    Import.forget(Operation(id=identifier, input={"upload": str(uuid7())}))  # again, as after a kill

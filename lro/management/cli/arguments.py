@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentTypeError
+from datetime import timedelta
 from typing import Any
 
 from django.core.management.base import CommandParser
@@ -21,6 +23,7 @@ def declare(parser: CommandParser) -> None:
     _one(log)
     for verb in VERBS:
         _act(verbs.add_parser(verb, help=f"{verb} operations"), verb)
+    _prune(verbs.add_parser("prune", help="delete finished operations with their files"))
     for name, text in (("operations", "list what can be started"), ("doctor", "check all that operations need")):
         _json(verbs.add_parser(name, help=text))
 
@@ -68,6 +71,22 @@ def _act(parser: Any, verb: str) -> None:
     if verb == "retry":
         parser.add_argument("--from", dest="source", choices=["checkpoint", "start"], default="checkpoint")
     _user(parser)
+
+
+def _prune(parser: Any) -> None:
+    text = "that ended so long ago, as 30d, 12h, 45m or 10s; else those past their retention"
+    parser.add_argument("--older-than", type=_span, metavar="TIME", help=text)
+    parser.add_argument("--dry-run", action="store_true", help="say what would be deleted, and delete nothing")
+    parser.add_argument("--yes", action="store_true", help="do not ask")
+    _json(parser)
+    _user(parser)
+
+
+def _span(text: str) -> timedelta:
+    units = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
+    if len(text) < 2 or not text[:-1].isdecimal() or text[-1] not in units:
+        raise ArgumentTypeError(f"'{text}' is no time; write it as 30d, 12h, 45m or 10s")
+    return timedelta(**{units[text[-1]]: int(text[:-1])})
 
 
 def _json(parser: Any) -> None:

@@ -63,7 +63,7 @@ def names() -> Iterator[dict[str, Any]]:
 def examine() -> list[Finding]:
     findings = diagnosis.examine()
     is_readable = all(finding.is_good for finding in findings if finding.name in ("database", "migrations"))
-    return [*findings, _clock()] if is_readable else findings
+    return [*findings, diagnosis.releases(), _clock()] if is_readable else findings
 
 
 def _clock() -> Finding:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import re
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -14,7 +15,7 @@ from django.http import Http404
 
 from ...exceptions import NotAllowedNow
 from ...models import Operation
-from ...runtime import control
+from ...runtime import control, pruner
 from ...transports import access
 from .exits import Exit, ending
 
@@ -59,6 +60,21 @@ class Actor:
             raise ending(Exit.NOT_FOUND, f"{self.user} may not {verb} {operation}.") from None
         except NotAllowedNow as refusal:
             raise ending(Exit.NOT_FOUND, f"{operation}: {refusal.message}") from refusal
+
+    def prunable(self, older_than: timedelta | None) -> Any:
+        """What `lro prune` would delete: all that is old enough, with a user what that user may delete."""
+        rows = pruner.prunable(older_than).select_related("owner")
+        if self.user and not self.user.has_perm("lro.delete_operation"):
+            return rows.filter(owner=self.user)
+        return rows.filter(pk__in=self.visible()) if self.user else rows
+
+    def delete(self, operation: Operation) -> bool:
+        """Whether it was deleted; somebody may be quicker, or try it again."""
+        try:
+            pruner.delete(operation)
+        except NotAllowedNow:
+            return False
+        return True
 
     def owner(self) -> Any:
         """Who will own what is started: the user, else the one administrator there is."""

@@ -102,6 +102,20 @@ class Command(BaseCommand):
             after = who.act(verb, row, **extra)
             self.stdout.write(f"{words.label(after)} {after.state}")
 
+    def _prune(self, who: Actor, options: dict[str, Any]) -> None:
+        rows = who.prunable(options["older_than"]).order_by("pk")
+        count = rows.count()
+        if options["dry_run"]:
+            shown = (listing.as_json(payloads.operation(row)) for row in rows.iterator(chunk_size=500))
+            self._write(shown if options["json"] else [f"{count} operations would be deleted."])
+            return
+        if count and not options["yes"] and not self._is_confirmed(f"Delete {count} operations for good?"):
+            raise ending(Exit.USAGE, "Nothing was deleted.")
+        deleted = sum(who.delete(row) for row in rows.iterator(chunk_size=500))
+        self.stdout.write(
+            listing.as_json({"deleted": deleted}) if options["json"] else f"{deleted} operations deleted."
+        )
+
     def _operations(self, who: Actor, options: dict[str, Any]) -> None:
         known = list(listing.names())
         width = max((len(each["name"]) for each in known), default=0)

@@ -7,7 +7,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from ...runtime.reconciler import Reconciler, reconcile
+from ...runtime.reconciler import CHORES, Reconciler, reconcile
+from ...runtime.resources import take_up_again
 
 
 class Command(BaseCommand):
@@ -15,14 +16,19 @@ class Command(BaseCommand):
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--once", action="store_true", help="one round, and say what it did")
+        parser.add_argument(
+            "--once", action="store_true", help="one round, also of what was given up, and say what it did"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["once"]:
+            take_up_again()
             for duty, count in reconcile().items():
                 self.stdout.write(f"{duty:<16} {count}")
             return
-        reconciler = Reconciler()
+        chores = Reconciler(CHORES, name="lro-chores")
+        reconciler = Reconciler(then=chores)
+        chores.start()
         signal.signal(signal.SIGTERM, lambda *_: reconciler.stop())
         self.stderr.write("Reconciling until Ctrl-C.", style_func=str)
         try:
