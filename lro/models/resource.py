@@ -18,22 +18,23 @@ class Kind(StrEnum):
     FORGET = "forget"  # what the class still does for an operation that was deleted
 
 
+#: Nobody releases it at this moment, and the pause after a failed release is over.
+FREE = Q(next_try_at=None) | Q(next_try_at__lt=Now())
+
+
 class ResourceQuerySet(models.QuerySet[Any]):
     def over(self) -> Self:
         """What no attempt needs any more: its own has ended, or it belongs to none. What is over stays over."""
         own_attempt = Operation.objects.filter(pk=OuterRef("operation_id"), fence=OuterRef("fence"), state__in=HELD)
         return self.filter(Q(fence=None) | ~Exists(own_attempt))
 
-    def free(self) -> Self:
-        """What nobody releases at this moment, and whose pause after a failed release is over."""
-        return self.filter(Q(next_try_at=None) | Q(next_try_at__lt=Now()))
-
 
 class Resource(models.Model):
     """Something that must not be left behind. The row is there before the thing is, and until after it is gone.
 
     It belongs to one attempt, by its fence; without a fence to none, and then it is to be released at once. Who
-    releases it counts `tries` up by a compare-and-set, and so owns it until `next_try_at`.
+    releases it counts `tries` up by a compare-and-set, and so owns it until `next_try_at`; `worker` is the process that
+    held the attempt, and then the one that releases.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import re
 import shutil
 import tempfile
@@ -30,7 +31,7 @@ from ..exceptions import LeaseLost, UnknownCleanup, UnknownOperation
 from ..lifecycle import leases, retries
 from ..models import Attempt, Operation, Resource
 from ..models.operation import uuid7
-from ..models.resource import Kind
+from ..models.resource import FREE, Kind
 from ..storable import storable
 from . import registry
 
@@ -125,8 +126,8 @@ class Holdings:
 def release(resource: Resource) -> bool:
     """Claim it, do it, delete its row. False where somebody else does it, or it failed and will be tried again."""
     mine = Resource.objects.filter(pk=resource.pk, tries=resource.tries)
-    pause = timedelta(seconds=conf().release_seconds)
-    if not mine.free().update(tries=F("tries") + 1, next_try_at=Now() + pause):
+    me, pause = leases.worker_name(os.getpid(), os.getpid()), timedelta(seconds=conf().release_seconds)
+    if not mine.update(tries=F("tries") + 1, next_try_at=Now() + pause, worker=me):
         return False
     resource.tries += 1
     mine = Resource.objects.filter(pk=resource.pk, tries=resource.tries)
@@ -210,25 +211,25 @@ def release_left() -> int:
 
 
 def due() -> Any:
-    """What is over, but for attempts whose process may not know it yet: it could still make the thing.
+    """What is over and released by nobody, but for attempts whose process may still make the thing.
 
-    Such a process releases it itself when it ends, or is killed. Where it cannot be seen, a lease is waited for.
+    Such a process releases it itself when it comes to its end. One that is dead is not waited for, whether it held the
+    attempt or was about to release; one that cannot be seen is, for a lease.
     """
-    over = Resource.objects.over().free()
-    here = Q(worker__startswith=f"{leases.node()}/")
-    workers = over.filter(here, ~Q(fence=None)).order_by().values_list("worker", flat=True).distinct()
-    dead = [worker for worker in workers if not leases.is_running(worker)]
+    over = Resource.objects.over()
+    workers = over.filter(worker__startswith=f"{leases.node()}/").order_by().values_list("worker", flat=True)
+    dead = [worker for worker in workers.distinct() if not leases.is_running(worker)]
     lately = Attempt.objects.filter(
         operation_id=OuterRef("operation_id"),
         fence=OuterRef("fence"),
         finished_at__gte=Now() - timedelta(seconds=conf().lease_seconds),
     )
-    return over.filter(Q(worker__in=dead) | ~Exists(lately))
+    return over.filter(Q(worker__in=dead) | FREE & ~Exists(lately))
 
 
 def given_up() -> Any:
     """What was tried often enough: somebody has to look at it."""
-    return Resource.objects.over().free().filter(tries__gte=conf().release_tries)
+    return Resource.objects.over().filter(FREE, tries__gte=conf().release_tries)
 
 
 def take_up_again() -> int:

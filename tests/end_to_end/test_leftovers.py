@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import threading
 from pathlib import Path
 
 import pytest
@@ -59,8 +61,14 @@ def test_a_frozen_process_that_wakes_up_is_too_late_and_leaves_nothing(drained: 
     until(lambda: temporary(drained), what="it listens")
     process = int(drained.operation(identifier).worker.rsplit("/", 1)[1])
     os.kill(process, signal.SIGSTOP)
-    client = drained.client()
-    client.post(f"/operations/{identifier}/cancel")
+    thaw = threading.Timer(6, _thaw, [process])  # frozen in a transaction, it would hold the cancel up for ever
+    thaw.start()
+    drained.client().post(f"/operations/{identifier}/cancel")
     assert drained.await_end(identifier).state == "cancelled"
-    os.kill(process, signal.SIGCONT)
-    until(lambda: temporary(drained) == [], within=10, what="its temporary file is gone")
+    until(lambda: temporary(drained) == [], within=15, what="its temporary file is gone")
+    thaw.join()
+
+
+def _thaw(process: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(process, signal.SIGCONT)

@@ -200,13 +200,22 @@ class TestACrash:
         assert stored(files) == []
         transitions.cancel(held.pk, "alice")
 
-    def test_in_the_middle_of_a_release_is_followed_by_another_one(self, alice: Any, diary: Path) -> None:
-        held = held_by(DEAD, alice)
+    def test_in_the_middle_of_a_release_elsewhere_is_followed_by_another_one(self, alice: Any, diary: Path) -> None:
+        held = held_by("elsewhere.1/1/1", alice)
         context(held).defer("probe.unlock", diary=str(diary), word="again")
         transitions.rescue(held, LOST)
         Resource.objects.update(tries=1, next_try_at=Now() + timedelta(seconds=60))  # claimed, and then no word
         assert resources.release_left() == 0
         later()
+        assert resources.release_left() == 1
+        assert words(diary) == ["again"]
+        transitions.cancel(held.pk, "alice")
+
+    def test_of_the_process_that_releases_is_not_waited_for_where_it_is_seen(self, alice: Any, diary: Path) -> None:
+        held = held_by("elsewhere.1/1/1", alice)
+        context(held).defer("probe.unlock", diary=str(diary), word="again")
+        transitions.rescue(held, LOST)
+        Resource.objects.update(tries=1, next_try_at=Now() + timedelta(seconds=60), worker=DEAD)
         assert resources.release_left() == 1
         assert words(diary) == ["again"]
         transitions.cancel(held.pk, "alice")
