@@ -41,7 +41,7 @@ class OperationCeleryTask(Task):  # type: ignore[type-arg]
     max_retries = 0
 
     def run(self, operation_id: str) -> None:
-        executor.execute(UUID(operation_id))
+        executor.work_off(UUID(operation_id))
 
 
 def declare() -> None:
@@ -67,7 +67,7 @@ class Warden(threading.Thread):
     def __init__(self) -> None:
         super().__init__(name="lro-warden", daemon=True)
         self._stopping = threading.Event()
-        self._suspects: dict[int, str] = {}
+        self._suspects: dict[int, int] = {}
 
     def stop(self) -> None:
         self._stopping.set()
@@ -77,33 +77,33 @@ class Warden(threading.Thread):
             if running := _running():
                 self._look(running)
 
-    def _look(self, running: dict[int, str]) -> None:
+    def _look(self, running: set[int]) -> None:
         """Kill who was suspected at the last look and still is: what merely ends its task is gone by then."""
         try:
             close_old_connections()
-            suspects = {pid: operation for pid, operation in running.items() if _is_stray(pid, operation)}
+            suspects = {pid: stray for pid in running if (stray := _stray_attempt(pid)) is not None}
         except (DatabaseError, InterfaceError) as error:
             logger.warning("the warden will look again: %s", error)
             return
         finally:
             connection.close()
-        for pid, operation in suspects.items():
-            if self._suspects.get(pid) == operation:
-                logger.warning("operation %s: process %d goes on though it was stopped; it is killed", operation, pid)
+        for pid, attempt in suspects.items():
+            if self._suspects.get(pid) == attempt:
+                logger.warning("process %d goes on with attempt %d though it was stopped; it is killed", pid, attempt)
                 _kill(pid)
         self._suspects = suspects
 
 
-def _running() -> dict[int, str]:
-    """The operations that this worker's pool processes are at, by process id."""
-    requests = list(state.active_requests)
-    return {r.worker_pid: r.args[0] for r in requests if r.worker_pid not in (None, os.getpid()) and r.args}
+def _running() -> set[int]:
+    """The pool processes of this worker that are at work."""
+    return {r.worker_pid for r in list(state.active_requests)} - {None, os.getpid()}
 
 
-def _is_stray(pid: int, operation_id: str) -> bool:
-    attempts = Attempt.objects.filter(operation_id=operation_id, worker=leases.worker_name(os.getpid(), pid))
-    outcomes = list(attempts.values_list("outcome", flat=True))
-    return bool(outcomes) and "" not in outcomes
+def _stray_attempt(pid: int) -> int | None:
+    """The last attempt of a process, where it has ended."""
+    attempts = Attempt.objects.filter(worker=leases.worker_name(os.getpid(), pid)).order_by("-pk")
+    last = attempts.values_list("pk", "outcome").first()
+    return last[0] if last and last[1] else None
 
 
 def _kill(pid: int) -> None:

@@ -20,6 +20,7 @@ class Attempt(models.Model):
     class Meta:
         ordering = ["fence"]
         constraints = [models.UniqueConstraint(fields=["operation", "fence"], name="lro_one_attempt_per_fence")]
+        indexes = [models.Index(fields=["worker", "-id"], name="lro_by_worker")]
 
     def __str__(self) -> str:
         return f"attempt {self.number} of {self.operation_id}"

@@ -105,6 +105,7 @@ class Operation(models.Model):
         indexes = [
             models.Index(fields=["owner", "-id"], name="lro_by_owner"),
             models.Index(fields=["state", "run_at"], name="lro_by_state"),
+            models.Index(fields=["queue", "id"], name="lro_queued", condition=Q(state=State.QUEUED)),
             models.Index(fields=["updated_at"], name="lro_by_update"),
             models.Index(fields=["root_id"], name="lro_by_root"),
             models.Index(fields=["parent", "state"], name="lro_by_parent"),

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
+from queue import Empty, SimpleQueue
+from typing import ClassVar
 
 from django.db import DatabaseError, InterfaceError, close_old_connections, connection
 
@@ -18,16 +21,17 @@ from . import fan_out, shutdown
 logger = logging.getLogger(__name__)
 #: Who watches sees at once that something happens; an operation that ends sooner costs no beat.
 _FIRST_SECONDS = 0.05
+#: So long a connection is kept for the next attempt.
+_IDLE_SECONDS = 0.5
 
 
-class Heartbeat(threading.Thread):
+class Heartbeat:
     """Beats until it is stopped. `state` is what the database last said; None means that the lease is lost."""
 
     def __init__(self, held: Operation, meter: Meter) -> None:
-        super().__init__(name=f"lro-heartbeat-{held.pk}", daemon=True)
         self.state: State | None = State.RUNNING
         self._held, self._meter = held, meter
-        self._stopping = threading.Event()
+        self._stopping, self._stopped = threading.Event(), threading.Event()
         self._last_beat = time.monotonic()
         self._grace_ends_at: float | None = None
         self._rolled_up_at = 0.0
@@ -36,24 +40,27 @@ class Heartbeat(threading.Thread):
     def must_stop(self) -> bool:
         return self.state is not State.RUNNING or shutdown.is_asked()
 
+    def start(self) -> None:
+        _Pacemaker.free().take(self)
+
     def stop(self) -> None:
         self._stopping.set()
-        self.join()
+        self._stopped.wait()
 
-    def run(self) -> None:
+    def live(self) -> None:
         settings = conf()
-        try:
-            pause = _FIRST_SECONDS
-            while self.state is not None and not self._stopping.wait(pause):
-                pause = settings.progress_seconds
-                silence = time.monotonic() - self._last_beat
-                self._end_a_grace()
-                if self._meter.is_dirty or silence >= settings.heartbeat_seconds:
-                    self._beat()
-                if time.monotonic() - self._last_beat > settings.self_fence_seconds:
-                    self.state = None
-        finally:
-            connection.close()
+        pause = _FIRST_SECONDS
+        while self.state is not None and not self._stopping.wait(pause):
+            pause = settings.progress_seconds
+            silence = time.monotonic() - self._last_beat
+            self._end_a_grace()
+            if self._meter.is_dirty or silence >= settings.heartbeat_seconds:
+                self._beat()
+            if time.monotonic() - self._last_beat > settings.self_fence_seconds:
+                self.state = None
+
+    def end(self) -> None:
+        self._stopped.set()
 
     def _end_a_grace(self) -> None:
         """Stop the attempt where `run` does not; the worker's main process then ends this one."""
@@ -88,3 +95,52 @@ class Heartbeat(threading.Thread):
         except (DatabaseError, InterfaceError) as error:  # tried again at the next beat, until the self-fence
             logger.warning("operation %s: a heartbeat failed: %s", self._held.pk, error)
             connection.close()
+
+
+class _Pacemaker(threading.Thread):
+    """Lives one heartbeat after another: their connection outlives them, as it costs more than a short attempt."""
+
+    _free: ClassVar[list[_Pacemaker]] = []
+
+    def __init__(self) -> None:
+        super().__init__(name="lro-heartbeat", daemon=True)
+        self._taken: SimpleQueue[Heartbeat] = SimpleQueue()
+
+    @classmethod
+    def free(cls) -> _Pacemaker:
+        """One that is free, or a new one: a process may run several attempts at once."""
+        try:
+            return cls._free.pop()
+        except IndexError:
+            fresh = cls()
+            fresh.start()
+            return fresh
+
+    @classmethod
+    def forget(cls) -> None:
+        """In a process that was just forked: the threads belong to the parent."""
+        cls._free = []
+
+    def take(self, heartbeat: Heartbeat) -> None:
+        self._taken.put(heartbeat)
+
+    def run(self) -> None:
+        while True:
+            heartbeat = self._await_next()
+            try:
+                heartbeat.live()
+            except Exception:
+                heartbeat.state = None
+                logger.exception("a heartbeat broke off; its attempt ends")
+            self._free.append(self)
+            heartbeat.end()
+
+    def _await_next(self) -> Heartbeat:
+        try:
+            return self._taken.get(timeout=_IDLE_SECONDS)
+        except Empty:
+            connection.close()
+            return self._taken.get()
+
+
+os.register_at_fork(after_in_child=_Pacemaker.forget)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 from uuid import UUID
 
 from celery import current_app
@@ -14,6 +15,7 @@ from ..models import Operation
 from ..states import State
 
 logger = logging.getLogger(__name__)
+_CANDIDATES = 5
 
 
 def wake(operation: Operation) -> None:
@@ -38,6 +40,23 @@ def wake_now(operation: Operation) -> bool:
     if is_sent:
         Operation.objects.filter(pk=operation.pk, state=State.QUEUED).update(woken_at=Now())
     return is_sent
+
+
+def due(queue: str) -> list[UUID]:
+    """The oldest operations of the queue that could be claimed now; a few, as others are after the first too."""
+    rows = Operation.objects.filter(state=State.QUEUED, queue=queue, run_at__lte=Now())
+    return list(rows.order_by("id").values_list("pk", flat=True)[:_CANDIDATES])
+
+
+def length(queue: str) -> int:
+    """How many messages wait in the queue; 0 where the broker does not say."""
+    try:
+        with current_app.connection_for_write() as broker:
+            channel: Any = broker.default_channel
+            return int(channel.queue_declare(queue, passive=True).message_count)
+    except Exception as error:  # an empty queue is no queue to some brokers
+        logger.debug("the length of %s is unknown: %s", queue, error)
+        return 0
 
 
 def _deliver(operations: list[Operation]) -> None:

@@ -70,12 +70,15 @@ def requeue_due() -> int:
 
 
 def wake_forgotten() -> int:
-    """Queued operations whose wake was never sent, or may have been lost with the broker's memory."""
+    """Queued operations whose wake was never sent, or may have been lost with the broker's memory.
+
+    Where messages enough are waiting, what is old is merely waiting its turn: a worker that is free takes the oldest.
+    """
     old = timedelta(seconds=conf().rewake_seconds)
     forgotten = Operation.objects.filter(
         Q(woken_at=None) | Q(woken_at__lt=Now() - old), state=State.QUEUED, run_at__lte=Now()
     )
-    return sum(queueing.wake_now(operation) for operation in forgotten.order_by("run_at")[: conf().batch_size])
+    return sum(_wake(forgotten, queue) for queue in forgotten.order_by().values_list("queue", flat=True).distinct())
 
 
 DUTIES: list[Duty] = [
@@ -102,6 +105,11 @@ def rescue_of(main_pid: int, pid: int) -> int:
 
 def _rescue(operations: list[Operation], message: str) -> int:
     return sum(_settle(transitions.rescue(operation, retries.lost(message))) for operation in operations)
+
+
+def _wake(forgotten: Any, queue: str) -> int:
+    wanted = max(0, conf().batch_size - queueing.length(queue))
+    return sum(map(queueing.wake_now, forgotten.filter(queue=queue).order_by("id")[:wanted]))
 
 
 def _settle(operation: Operation | None) -> bool:

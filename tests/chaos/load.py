@@ -10,11 +10,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
+from django.db import connections
 
-from tests.end_to_end.stack import Stack
+from lro.models import Operation
+from tests.end_to_end.stack import ALIAS, Stack
+from tests.waiting import until
 
-ITEMS = 5
-_SAVES = {"to": ITEMS, "seconds_each": 0.01}
+ITEMS = 2
+_SAVES = {"to": ITEMS, "seconds_each": 0.005}
+#: No more is submitted while so many wait or run.
+_OPEN_AT_ONCE = 200
 
 
 @dataclass(frozen=True)
@@ -27,36 +32,46 @@ class Accepted:
 
 
 class Load(threading.Thread):
-    """Submits `count` operations, at most `open_at_once` ahead of what has been done; asks again when it is cut off."""
+    """Submits until `count` operations are made, children included; asks again when it is cut off."""
 
     def __init__(self, stack: Stack, seed: int, count: int, *, per_second: float) -> None:
         super().__init__(name="load", daemon=True)
         self.accepted: list[Accepted] = []
         self.problem = ""
+        self._made = 0
         self._stack, self._chance, self._count = stack, random.Random(seed), count
         self._pause = 1 / per_second
         self._client = stack.client()
 
     @property
     def is_done(self) -> bool:
-        return len(self.accepted) == self._count
+        return self._made >= self._count
 
     def run(self) -> None:
         try:
             due = time.monotonic()
             while not self.is_done:
-                self.accepted.append(self._submit(*self._next()))
+                name, data = self._next()
+                self.accepted.append(self._submit(name, data))
+                self._made += 1 + len(data.get("inputs", ()))
                 due = max(due + self._pause, time.monotonic() - 1)
                 time.sleep(max(0.0, due - time.monotonic()))
+                until(self._has_room, within=300, every=0.2, what="the system works off what it has")
         except Exception as error:
             self.problem = f"{type(error).__name__}: {error}"
             raise
+        finally:
+            connections[ALIAS].close()
+
+    def _has_room(self) -> bool:
+        active = Operation.objects.using(ALIAS).active()
+        return bool(self._stack.ask(lambda: active.count() < _OPEN_AT_ONCE, False))
 
     def _next(self) -> tuple[str, dict[str, Any]]:
-        name = self._chance.choices(["saves", "splits", "flaky", "counts"], [84, 3, 5, 8])[0]
+        name = self._chance.choices(["saves", "splits", "flaky", "counts"], [50, 30, 10, 10])[0]
         data: dict[str, dict[str, Any]] = {
             "saves": _SAVES,
-            "splits": {"child": "probe.saves", "inputs": [_SAVES] * 4},
+            "splits": {"child": self._chance.choice(["probe.saves", "probe.counts"]), "inputs": [_SAVES] * 30},
             "flaky": {"succeeds_at": 2, "after": 0.1},
             "counts": {"to": 20},
         }

@@ -38,9 +38,10 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--kills", type=int, default=100, help="in each round")
-    parser.add_argument("--operations", type=int, default=1000, help="in each round, without children")
+    parser.add_argument("--operations", type=int, default=5000, help="in each round")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--rate", type=float, default=6.0, help="operations submitted in a second")
+    parser.add_argument("--rate", type=float, default=10.0, help="requests in a second, at most")
+    parser.add_argument("--pause", type=float, default=1.2, help="seconds between two hurts, on average")
     parser.add_argument("--only", nargs="*", metavar="HURT", help="such as kill_child; else all")
     parser.add_argument("--results", type=Path, default=Path("chaos-results.jsonl"))
     options = parser.parse_args(arguments)
@@ -49,7 +50,12 @@ def main(arguments: list[str]) -> int:
         if any(line["seed"] == seed for line in done):
             continue
         line = one_round(
-            seed, kills=options.kills, operations=options.operations, only=options.only, per_second=options.rate
+            seed,
+            kills=options.kills,
+            operations=options.operations,
+            only=options.only,
+            per_second=options.rate,
+            pause=options.pause,
         )
         done.append(line)
         with options.results.open("a") as file:
@@ -63,7 +69,13 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 
 def one_round(
-    seed: int, *, kills: int, operations: int, only: Sequence[str] | None = None, per_second: float = 6
+    seed: int,
+    *,
+    kills: int,
+    operations: int,
+    only: Sequence[str] | None = None,
+    per_second: float = 10,
+    pause: float = 1.2,
 ) -> dict[str, Any]:
     """Hurt a fresh system `kills` times while it works off `operations`; what was found."""
     from tests.chaos.hurts import HURTS
@@ -85,7 +97,7 @@ def one_round(
             with _patience():
                 hits += [(time.time(), operation) for operation in hurt(stack, chance)]
                 names[hurt.__name__] += 1
-            time.sleep(chance.expovariate(1 / 0.4))
+            time.sleep(chance.expovariate(1 / pause))
         load.join()
         seconds = time.monotonic() - began
         drained = await_drained(stack)
