@@ -30,6 +30,9 @@ class Conf:
     release_seconds: float = 60.0  # a cleanup that takes longer may be begun a second time
     release_tries: int = 5
     temp_dir: str = ""  # one for all workers of an installation; else a folder of MEDIA_ROOT
+    max_active_per_owner: int = 1_000  # 0: no limit; children are not counted
+    max_submissions_per_minute: int = 0
+    max_queued: int = 100_000  # of all owners, children included
     max_children: int = 10_000
     max_depth: int = 5
     input_max_bytes: int = 256 * 1024

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 
 class LroError(Exception):
@@ -38,6 +39,36 @@ class IdempotencyMismatch(LroError):
     """This Idempotency-Key was used before, with another input."""
 
     code = "idempotency_mismatch"
+
+
+class Refused(LroError):
+    """The request is good, but cannot be accepted at this moment; `retry_after` seconds later it may be."""
+
+    def __init__(self, message: str | None = None, *, retry_after: int = 5) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class QuotaExceeded(Refused):
+    """You have too many operations under way."""
+
+    code = "quota_exceeded"
+
+
+class Overloaded(Refused):
+    """Too much work waits already; nothing more is accepted for the moment."""
+
+    code = "overloaded"
+
+
+class AlreadyActive(NotAllowedNow):
+    """Another operation is at work on the same thing."""
+
+    code = "already_active"
+
+    def __init__(self, other: UUID | None = None, *, visible: bool = True) -> None:
+        super().__init__(f"Operation {other} is at work on the same thing." if other and visible else None)
+        self.other = other if visible else None
 
 
 class LeaseLost(LroError):

@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
-from django.db.models import F, Q
+from django.db.models import Exists, F, OuterRef, Q
 from django.db.models.functions import Now
 
 from ..conf import conf
@@ -32,6 +32,16 @@ def node() -> str:
 def worker_name(main_pid: int, pid: int) -> str:
     """Who holds a lease: machine, the worker's main process, the process that runs the attempt."""
     return f"{node()}/{main_pid}/{pid}"
+
+
+def claimable() -> Q:
+    """What a worker may take now: it is due, and nothing that works on the same resource is before it.
+
+    A parent waits for its children, not they for it, so a family does not stand in its own way.
+    """
+    others = Operation.objects.active().filter(flight_key=OuterRef("flight_key")).exclude(root_id=OuterRef("root_id"))
+    ahead = others.filter(Q(pk__lt=OuterRef("pk")) | ~Q(state=State.QUEUED))
+    return Q(Q(flight_key=None) | ~Exists(ahead), state=State.QUEUED, run_at__lte=Now())
 
 
 def held_by(fence: int) -> Q:

@@ -10,18 +10,18 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import F, Q
 from django.db.models.functions import Coalesce, Now
 
 from ..conf import conf
 from ..events import journal
 from ..events.journal import Entry
-from ..exceptions import LeaseLost, NotAllowedNow
+from ..exceptions import AlreadyActive, LeaseLost, NotAllowedNow
 from ..models import Attempt, Operation, Reject
 from ..states import HELD, PARKED, State
 from . import removal, retries
-from .leases import held_by
+from .leases import claimable, held_by
 from .moves import CANCELLED, REVOKED, close_attempt, ended, enter
 from .retries import Failure
 
@@ -58,13 +58,20 @@ def spawn(held: Operation, children: list[Operation]) -> None:
 
 def claim(operation_id: UUID, worker: str) -> Operation | None:
     """Take a due, queued operation; None where there is none, which is no error: someone else has it."""
+    try:
+        return _claim(operation_id, worker)
+    except IntegrityError:  # another one took the resource at the same instant
+        return None
+
+
+def _claim(operation_id: UUID, worker: str) -> Operation | None:
     lease = timedelta(seconds=conf().lease_seconds)
     with transaction.atomic():
         operation = enter(
             State.RUNNING,
             operation_id,
             [("started", {"worker": worker})],
-            Q(state=State.QUEUED, run_at__lte=Now()),
+            claimable(),
             fence=F("fence") + 1,
             attempt=F("attempt") + 1,
             worker=worker,
@@ -272,6 +279,13 @@ def resume(operation_id: UUID, by: str) -> Operation:
 
 def retry_by_hand(operation_id: UUID, by: str, *, from_start: bool) -> Operation:
     """A new attempt of what failed or was cancelled, from its checkpoint or from the start."""
+    try:
+        return _retry_by_hand(operation_id, by, from_start=from_start)
+    except IntegrityError as error:
+        raise AlreadyActive from error
+
+
+def _retry_by_hand(operation_id: UUID, by: str, *, from_start: bool) -> Operation:
     fresh = dict(_FRESH) if from_start else {}
     data = {"by": by, "from": "start" if from_start else "checkpoint"}
     with transaction.atomic():

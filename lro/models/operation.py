@@ -76,6 +76,10 @@ class Operation(models.Model):
     checkpoint = models.JSONField(null=True, blank=True)
     checkpoints = models.PositiveBigIntegerField(default=0)
 
+    #: The resource that only one operation may work on at a time; exclusive: and only one may be active.
+    flight_key = models.CharField(max_length=255, null=True, blank=True)
+    is_exclusive = models.BooleanField(default=False)
+
     idempotency_key = models.CharField(max_length=255, null=True, blank=True)
     input_digest = models.CharField(max_length=64, blank=True, default="")
 
@@ -101,6 +105,14 @@ class Operation(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["owner", "name", "idempotency_key"], name="lro_one_per_idempotency_key"),
             models.UniqueConstraint(fields=["parent", "child_key"], name="lro_one_child_per_key"),
+            models.UniqueConstraint(
+                fields=["flight_key"], condition=Q(state__in=sorted(HELD)), name="lro_single_flight"
+            ),
+            models.UniqueConstraint(
+                fields=["flight_key"],
+                condition=Q(is_exclusive=True) & ~Q(state__in=sorted(TERMINAL)),
+                name="lro_one_exclusive",
+            ),
         ]
         indexes = [
             models.Index(fields=["owner", "-id"], name="lro_by_owner"),
@@ -109,6 +121,7 @@ class Operation(models.Model):
             models.Index(fields=["updated_at"], name="lro_by_update"),
             models.Index(fields=["root_id"], name="lro_by_root"),
             models.Index(fields=["parent", "state"], name="lro_by_parent"),
+            models.Index(fields=["flight_key", "id"], name="lro_by_flight", condition=Q(flight_key__isnull=False)),
             models.Index(fields=["expires_at"], name="lro_by_expiry", condition=Q(parent=None)),
         ]
         permissions = [

@@ -96,7 +96,8 @@ def gathered(held: Operation, on_failure: str) -> list[Operation] | None:
 
 
 def follow_up(child: Operation) -> None:
-    """After a child may have ended: wake a parent that waited for it, stop the others where it failed its parent."""
+    """After an operation may have ended: wake who waited for it, stop its siblings where it failed its parent."""
+    queueing.wake_next(child)
     if child.parent_id is None:
         return
     parent = Operation.objects.filter(pk=child.parent_id).first()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from rest_framework.serializers import Serializer
 
@@ -34,6 +34,11 @@ class OperationTask:
     deadline: ClassVar[float | None] = None
     #: Seconds after a cancel in which `run` may stop by itself; then its process is killed.
     cancel_grace: ClassVar[float | None] = None
+    #: How many of one owner may be under way at once; None leaves it to the project's `MAX_ACTIVE_PER_OWNER`.
+    max_active_per_owner: ClassVar[int | None] = None
+    #: At most one at a time on the resource that `flight_key` names: a second one is queued behind the first
+    #: ("queue"), refused ("reject"), or cancels it and takes its place ("replace").
+    single_flight: ClassVar[Literal["queue", "reject", "replace"] | None] = None
     #: A permission that the caller must have, as `app.codename`; None admits every authenticated user.
     permission: ClassVar[str | None] = None
 
@@ -61,6 +66,11 @@ class OperationTask:
     def identity(cls, prepared: dict[str, Any]) -> Any:
         """What makes two requests the same for an idempotency key; by default the whole input."""
         return prepared
+
+    @classmethod
+    def flight_key(cls, prepared: dict[str, Any]) -> str | None:
+        """Which resource `single_flight` guards; by default the class as a whole. None lets this one run freely."""
+        return ""
 
     def run(self, op: OperationContext, *args: Any, **data: Any) -> Any:
         """Do the work and return its result as JSON data."""

@@ -11,6 +11,7 @@ from django.db import DatabaseError, InterfaceError, connection
 from django.db.models.functions import Now
 
 from ..events.outbox import Outbox
+from ..lifecycle import leases
 from ..models import Operation
 from ..states import State
 
@@ -44,8 +45,16 @@ def wake_now(operation: Operation) -> bool:
 
 def due(queue: str) -> list[UUID]:
     """The oldest operations of the queue that could be claimed now; a few, as others are after the first too."""
-    rows = Operation.objects.filter(state=State.QUEUED, queue=queue, run_at__lte=Now())
+    rows = Operation.objects.filter(leases.claimable(), queue=queue)
     return list(rows.order_by("id").values_list("pk", flat=True)[:_CANDIDATES])
+
+
+def wake_next(ended: Operation) -> None:
+    """Wake what stood behind `ended` in its single flight."""
+    if ended.flight_key is not None:
+        behind = Operation.objects.filter(leases.claimable(), flight_key=ended.flight_key)
+        if (following := behind.order_by("id").first()) is not None:
+            wake_now(following)
 
 
 def length(queue: str) -> int:

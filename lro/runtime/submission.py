@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -14,12 +15,12 @@ from django.http import QueryDict
 from rest_framework.exceptions import PermissionDenied, ValidationError
 
 from ..conf import conf
-from ..exceptions import Fail, IdempotencyMismatch, InvalidValue
+from ..exceptions import AlreadyActive, Fail, IdempotencyMismatch, InvalidValue, NotAllowedNow
 from ..lifecycle import transitions
 from ..models import Operation
 from ..models.operation import uuid7
 from ..storable import storable
-from . import queueing, registry
+from . import admission, queueing, registry
 from .operations import OperationTask
 
 
@@ -59,8 +60,16 @@ def submit(name: str, data: Any, owner: Any, *, idempotency_key: str | None = No
     if submission.is_replayed:
         cls.discard(prepared)
     else:
-        transaction.on_commit(lambda: queueing.wake(submission.operation))
+        transaction.on_commit(lambda: _begin(cls, submission.operation))
     return submission
+
+
+def _begin(cls: type[OperationTask], operation: Operation) -> None:
+    if cls.single_flight == admission.REPLACE:
+        for other in admission.replaced_by(operation):
+            with suppress(NotAllowedNow):  # it ended meanwhile
+                transitions.cancel(other, f"operation {operation.pk}, which takes its place")
+    queueing.wake(operation)
 
 
 def _record(cls: type[OperationTask], prepared: dict[str, Any], owner: Any, key: str | None) -> Submission:
@@ -79,13 +88,21 @@ def _record(cls: type[OperationTask], prepared: dict[str, Any], owner: Any, key:
         queue=cls.queue,
         max_attempts=cls.attempts(),
         **_limits(cls),
+        **admission.flight(cls, stored),
         idempotency_key=key or None,
         input_digest=hashlib.sha256(identity).hexdigest(),
     )
     try:
-        transitions.submit(operation, {"name": cls.name})
-    except IntegrityError:
-        return _earlier(operation)
+        with transaction.atomic():
+            if (earlier := _earlier(operation)) is not None:
+                return earlier
+            admission.admit(cls, owner)
+            admission.refuse_second(operation)
+            transitions.submit(operation, {"name": cls.name})
+    except IntegrityError as error:  # another request was quicker
+        if (earlier := _earlier(operation)) is not None:
+            return earlier
+        raise AlreadyActive from error
     operation.refresh_from_db()
     return Submission(operation)
 
@@ -111,6 +128,7 @@ def child_of(parent: Operation, cls: type[OperationTask], data: dict[str, Any]) 
         queue=cls.queue,
         max_attempts=cls.attempts(),
         **_limits(cls),
+        **{**admission.flight(cls, stored), "is_exclusive": False},
     )
 
 
@@ -130,12 +148,15 @@ def _limits(cls: type[OperationTask]) -> dict[str, Any]:
     }
 
 
-def _earlier(operation: Operation) -> Submission:
+def _earlier(operation: Operation) -> Submission | None:
+    """What this idempotency key made before. Raises `IdempotencyMismatch` where the input was another one."""
+    if operation.idempotency_key is None:
+        return None
     earlier = Operation.objects.filter(
         owner=operation.owner, name=operation.name, idempotency_key=operation.idempotency_key
     ).first()
-    if earlier is None or operation.idempotency_key is None:
-        raise
+    if earlier is None:
+        return None
     if earlier.input_digest != operation.input_digest:
         raise IdempotencyMismatch
     return Submission(earlier, is_replayed=True)

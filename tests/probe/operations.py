@@ -147,6 +147,35 @@ class Nests(OperationTask):
         return {"depth": 1 + sum(row.result["depth"] for row in op.gather())}
 
 
+class OnThing(OperationTask):
+    """Works on the thing that its input names, which only one operation may do at a time."""
+
+    @classmethod
+    def flight_key(cls, prepared: dict[str, Any]) -> str | None:
+        return prepared.get("thing")
+
+    def run(self, op: OperationContext, *, thing: str | None, seconds: float = 0.0) -> dict[str, Any]:
+        for _ in op.track(range(int(seconds * 100))):
+            time.sleep(0.01)
+        return {"thing": thing}
+
+
+@register("probe.queues-up")
+class QueuesUp(OnThing):
+    single_flight = "queue"
+
+
+@register("probe.gives-way")
+class GivesWay(OnThing):
+    single_flight = "reject"
+
+
+@register("probe.replaces")
+class Replaces(OnThing):
+    single_flight = "replace"
+    max_active_per_owner = 3
+
+
 @register("probe.litters")
 class Litters(OperationTask):
     """Makes a temporary file, a temporary folder and two artifacts, locks something, and ends as it is told to."""

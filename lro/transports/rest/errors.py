@@ -16,6 +16,9 @@ from ... import exceptions as lro
 _STATUS = {
     lro.UnknownOperation: 404,
     lro.NotAllowedNow: 409,
+    lro.AlreadyActive: 409,
+    lro.QuotaExceeded: 429,
+    lro.Overloaded: 503,
     lro.IdempotencyMismatch: 422,
     lro.InvalidValue: 400,
 }
@@ -27,7 +30,10 @@ def problem_details(error: Exception, context: dict[str, Any]) -> Response | Non
     if isinstance(error, lro.Problem):
         return _answer(error.status, error.code, error.message, error.errors, path)
     if isinstance(error, lro.LroError):
-        return _answer(_STATUS.get(type(error), 400), error.code, error.message, [], path)
+        answer = _answer(_STATUS.get(type(error), 400), error.code, error.message, [], path)
+        if isinstance(error, lro.Refused):
+            answer["Retry-After"] = str(error.retry_after)
+        return answer
     response = exception_handler(error, context)
     if response is None:
         return None

@@ -1,0 +1,100 @@
+"""What is refused though its input is good: a person's quotas, the limit of the whole system, single flight.
+
+Quotas are counted where they are asked for, under the lock of the owner's row: a counter could come to differ.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from datetime import timedelta
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from ..conf import conf
+from ..exceptions import AlreadyActive, Overloaded, QuotaExceeded
+from ..models import Operation
+from ..states import State
+from .operations import OperationTask
+
+QUEUE, REJECT, REPLACE = "queue", "reject", "replace"
+_MINUTE = timedelta(minutes=1)
+_COUNT_SECONDS = 1.0
+
+
+def admit(cls: type[OperationTask], owner: Any) -> None:
+    """Within the transaction that inserts the operation. Raises `QuotaExceeded`, `Overloaded`."""
+    limits = conf()
+    if limits.max_queued and _backlog.size() >= limits.max_queued:
+        raise Overloaded
+    if getattr(owner, "pk", None) is None:
+        return
+    get_user_model().objects.select_for_update(no_key=True).filter(pk=owner.pk).values_list("pk").first()
+    own = Operation.objects.filter(owner_id=owner.pk, parent=None)
+    if limits.max_submissions_per_minute:
+        _refuse_over(
+            limits.max_submissions_per_minute,
+            own.filter(created_at__gt=Now() - _MINUTE),
+            "operations may be started in a minute",
+            retry_after=60,
+        )
+    if limits.max_active_per_owner:
+        _refuse_over(limits.max_active_per_owner, own.active(), "operations of one owner may be under way")
+    if cls.max_active_per_owner:
+        rows = own.active().filter(name=cls.name)
+        _refuse_over(cls.max_active_per_owner, rows, f"{cls.name} of one owner may be under way")
+
+
+def _refuse_over(limit: int, rows: Any, what: str, *, retry_after: int = 5) -> None:
+    if rows.order_by()[:limit].count() >= limit:
+        raise QuotaExceeded(f"At most {limit:,} {what}.", retry_after=retry_after)
+
+
+class _Backlog:
+    """How many operations are queued, counted at most once a second in each process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._size, self._counted_at = 0, float("-inf")
+
+    def size(self) -> int:
+        with self._lock:
+            if time.monotonic() - self._counted_at >= _COUNT_SECONDS:
+                self._size = Operation.objects.filter(state=State.QUEUED).count()
+                self._counted_at = time.monotonic()
+            return self._size
+
+    def forget(self) -> None:
+        self._counted_at = float("-inf")
+
+
+_backlog = _Backlog()
+
+
+# Single flight
+
+
+def flight(cls: type[OperationTask], prepared: dict[str, Any]) -> dict[str, Any]:
+    """The columns that keep two operations on one resource apart."""
+    key = cls.flight_key(prepared) if cls.single_flight else None
+    if key is None:
+        return {}
+    return {"flight_key": f"{cls.name} {key}"[:255], "is_exclusive": cls.single_flight == REJECT}
+
+
+def refuse_second(operation: Operation) -> None:
+    """Raise `AlreadyActive` where an exclusive operation holds the resource that this one wants."""
+    if not operation.is_exclusive:
+        return
+    active = Operation.objects.active().filter(flight_key=operation.flight_key, is_exclusive=True)
+    if (other := active.first()) is not None:
+        raise AlreadyActive(other.pk, visible=other.owner_id == operation.owner_id)
+
+
+def replaced_by(operation: Operation) -> list[Any]:
+    """The operations that this one takes the place of."""
+    others = Operation.objects.active().filter(~Q(state=State.CANCELLING), flight_key=operation.flight_key)
+    return list(others.exclude(pk=operation.pk).exclude(root_id=operation.root_id).values_list("pk", flat=True))
