@@ -4,7 +4,7 @@ import json
 import os
 
 from config.settings import *  # noqa: F403
-from config.settings import DATA, INSTALLED_APPS, LRO, SQLITE_OPTIONS
+from config.settings import CELERY_BROKER_TRANSPORT_OPTIONS, DATA, INSTALLED_APPS, LRO, SQLITE_OPTIONS
 
 INSTALLED_APPS = [*INSTALLED_APPS, "tests.probe"]
 if os.environ.get("LRO_TEST_SQLITE"):  # `make test-sqlite`
@@ -16,6 +16,8 @@ if os.environ.get("LRO_TEST_SQLITE"):  # `make test-sqlite`
             "OPTIONS": SQLITE_OPTIONS,
         }
     }
+if seconds := os.environ.get("LRO_TEST_VISIBILITY_SECONDS"):
+    CELERY_BROKER_TRANSPORT_OPTIONS = {**CELERY_BROKER_TRANSPORT_OPTIONS, "visibility_timeout": int(seconds)}
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 LRO = {
     **LRO,

@@ -43,25 +43,28 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--rate", type=float, default=10.0, help="requests in a second, at most")
     parser.add_argument("--pause", type=float, default=1.2, help="seconds between two hurts, on average")
     parser.add_argument("--only", nargs="*", metavar="HURT", help="such as kill_child; else all")
+    parser.add_argument("--bare", action="store_true", help="hurt bare Celery with its reliability flags instead")
     parser.add_argument("--results", type=Path, default=Path("chaos-results.jsonl"))
     options = parser.parse_args(arguments)
     done = read(options.results)
     for seed in range(options.seed, options.seed + options.rounds):
         if any(line["seed"] == seed for line in done):
             continue
-        line = one_round(
-            seed,
-            kills=options.kills,
-            operations=options.operations,
-            only=options.only,
-            per_second=options.rate,
-            pause=options.pause,
-        )
+        line = _round(seed, options)
         done.append(line)
         with options.results.open("a") as file:
             file.write(json.dumps(line) + "\n")
         print(table(done), flush=True)
     return 0 if not sum(line["lost"] + line["doubled"] + len(line["broken"]) for line in done) else 1
+
+
+def _round(seed: int, options: argparse.Namespace) -> dict[str, Any]:
+    limits = {"kills": options.kills, "operations": options.operations, "pause": options.pause}
+    if options.bare:
+        from tests.chaos import bare
+
+        return bare.one_round(seed, **limits)
+    return one_round(seed, only=options.only, per_second=options.rate, **limits)
 
 
 def read(path: Path) -> list[dict[str, Any]]:
