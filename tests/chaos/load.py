@@ -56,7 +56,7 @@ class Load(threading.Thread):
                 self._made += 1 + len(data.get("inputs", ()))
                 due = max(due + self._pause, time.monotonic() - 1)
                 time.sleep(max(0.0, due - time.monotonic()))
-                until(self._has_room, within=300, every=0.2, what="the system works off what it has")
+                until(self._has_room, within=1800, every=0.2, what="the system works off what it has")
         except Exception as error:
             self.problem = f"{type(error).__name__}: {error}"
             raise
@@ -68,10 +68,10 @@ class Load(threading.Thread):
         return bool(self._stack.ask(lambda: active.count() < _OPEN_AT_ONCE, False))
 
     def _next(self) -> tuple[str, dict[str, Any]]:
-        name = self._chance.choices(["saves", "splits", "flaky", "counts"], [50, 30, 10, 10])[0]
+        name = self._chance.choices(["saves", "splits", "flaky", "counts"], [50, 20, 15, 15])[0]
         data: dict[str, dict[str, Any]] = {
             "saves": _SAVES,
-            "splits": {"child": self._chance.choice(["probe.saves", "probe.counts"]), "inputs": [_SAVES] * 30},
+            "splits": {"child": self._chance.choice(["probe.saves", "probe.counts"]), "inputs": [_SAVES] * 20},
             "flaky": {"succeeds_at": 2, "after": 0.1},
             "counts": {"to": 20},
         }
