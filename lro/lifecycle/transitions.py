@@ -19,7 +19,7 @@ from ..events import journal
 from ..events.journal import Entry
 from ..exceptions import AlreadyActive, LeaseLost, NotAllowedNow
 from ..models import Attempt, Operation, Reject
-from ..states import HELD, PARKED, State
+from ..states import PARKED, State
 from . import removal, retries
 from .leases import claimable, held_by
 from .moves import CANCELLED, REVOKED, close_attempt, ended, enter
@@ -248,7 +248,7 @@ def cancel(operation_id: UUID, by: str) -> Operation:
         [asked, ("cancelled", {})],
         Q(state__in=PARKED),
         **{**ended(), **REVOKED, "error": CANCELLED.as_error(0)},
-    ) or enter(State.CANCELLING, operation_id, [asked], Q(state__in=HELD), stop_requested_at=Now())
+    ) or enter(State.CANCELLING, operation_id, [asked], stop_requested_at=Now())
     return operation or _already(operation_id, {State.CANCELLING, State.CANCELLED}, "cancelled")
 
 
