@@ -13,7 +13,7 @@ from rest_framework.test import APIClient
 from lro.exceptions import AlreadyActive, Overloaded, QuotaExceeded
 from lro.lifecycle import retries, transitions
 from lro.models import Operation
-from lro.runtime import admission, control, executor, submission
+from lro.runtime import admission, control, executor, queueing, submission
 from lro.states import HELD
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("checked")]
@@ -223,8 +223,6 @@ class TestASingleFlight:
 @pytest.fixture
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The operations whose wakes were sent at once."""
-    from lro.runtime import queueing
-
     ids: list[Any] = []
-    monkeypatch.setattr(queueing, "send", lambda operation: bool(ids.append(operation.pk)) or True)
+    monkeypatch.setattr(queueing, "wake_now", lambda operation: ids.append(operation.pk))
     return ids

@@ -13,7 +13,7 @@ from django.db.models.functions import Now
 from lro.exceptions import LeaseLost, NotAllowedNow
 from lro.lifecycle import retries, transitions
 from lro.models import Operation
-from lro.runtime import control, executor, fan_out, reconciler, submission
+from lro.runtime import control, executor, fan_out, queueing, reconciler, submission
 from lro.testing import assert_consistent
 from lro.transports import access
 
@@ -43,6 +43,30 @@ def work_off() -> None:
             return
         executor.execute(due.pk)
     raise AssertionError("it does not come to an end")
+
+
+def test_the_last_child_wakes_its_parent_at_once(alice: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[Any] = []
+    parent = start(alice)
+    executor.execute(parent.pk)
+    monkeypatch.setattr(queueing, "wake_now", lambda operation: sent.append(operation.pk))
+    for child in children(parent):
+        assert sent == []
+        executor.execute(child.pk)
+    assert sent == [parent.pk]
+
+
+def test_the_log_of_a_parent_tells_what_was_made_and_how_each_ended(alice: Any) -> None:
+    parent = start(alice)
+    work_off()
+    events = parent.events.filter(kind__startswith="child.").order_by("sequence").values_list("kind", "data")
+    made, *finished = events
+    assert made == ("child.created", {"name": "probe.counts", "count": 3})
+    assert {data.pop("child") for _, data in finished} == {str(row.pk) for row in children(parent)}
+    assert finished == [
+        ("child.finished", {"name": "probe.counts", "outcome": "succeeded", "pending": pending})
+        for pending in (2, 1, 0)
+    ]
 
 
 def test_a_parent_waits_without_a_worker_and_goes_on_when_the_last_child_has_ended(alice: Any) -> None:

@@ -1,4 +1,4 @@
-"""For the tests of `lro` and of host projects: run an operation here and now, and check what must always hold."""
+"""What must always hold of the stored operations, whatever happened to them."""
 
 from __future__ import annotations
 
@@ -12,19 +12,10 @@ from typing import Any
 from django.core.files.storage import Storage, default_storage
 from django.db.models import Count
 
-from .models import Artifact, Attempt, Event, Operation, Reject, Resource
-from .runtime import executor, submission
-from .states import HELD, TERMINAL, State, is_legal
+from ..models import Artifact, Attempt, Event, Operation, Reject, Resource
+from ..states import HELD, TERMINAL, State, is_legal
 
 TERMINAL_KINDS = {"succeeded", "failed", "cancelled", "expired"}
-
-
-def run_operation(name: str, data: dict[str, Any], owner: Any) -> Operation:
-    """Submit and execute in this process, without a broker, until no attempt is due; the operation as it ended."""
-    operation = submission.submit(name, data, owner).operation
-    executor.execute(operation.pk)
-    operation.refresh_from_db()
-    return operation
 
 
 def assert_consistent(using: str = "default", *, is_drained: bool = False, files: Storage = default_storage) -> None:

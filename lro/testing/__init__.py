@@ -1,0 +1,24 @@
+"""For the tests of host projects, and our own: run operations here and now, hurt them, and check what must always hold.
+
+with crash_after(checkpoints=2):
+    operation = run_operation("shop.reprice", {"percent": 5}, owner)
+assert operation.state == "succeeded"
+assert_consistent()
+"""
+
+from .checker import assert_consistent, violations_of
+from .faults import Crash, cancel_after, crash_after, duplicate, lose_pushes, pause_after
+from .running import run_due, run_operation
+
+__all__ = [
+    "Crash",
+    "assert_consistent",
+    "cancel_after",
+    "crash_after",
+    "duplicate",
+    "lose_pushes",
+    "pause_after",
+    "run_due",
+    "run_operation",
+    "violations_of",
+]

@@ -1,0 +1,37 @@
+"""Who holds what, and whether it is still there."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+
+from lro.lifecycle import leases
+
+
+def test_a_machine_is_known_by_its_name_and_its_namespace_of_processes() -> None:
+    namespace = os.readlink("/proc/self/ns/pid").strip("pid:[]")
+    assert leases.node() == f"{socket.gethostname()}.{namespace}"
+
+
+def test_a_worker_is_known_by_its_machine_and_both_processes() -> None:
+    assert leases.worker_name(7, 8) == f"{leases.node()}/7/8"
+
+
+def test_a_worker_runs_while_both_of_its_processes_do() -> None:
+    mine = os.getpid()
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    assert leases.is_running(leases.worker_name(mine, mine))
+    assert not leases.is_running(leases.worker_name(ended.pid, mine))
+    assert not leases.is_running(leases.worker_name(mine, ended.pid))
+
+
+def test_a_process_that_was_not_buried_yet_is_dead() -> None:
+    with subprocess.Popen([sys.executable, "-c", ""], stdout=subprocess.PIPE) as zombie:
+        assert zombie.stdout is not None
+        zombie.stdout.read()  # it has ended, and nobody has waited for it
+        while not leases._is_zombie(zombie.pid):
+            pass
+        assert not leases.is_alive(zombie.pid)
