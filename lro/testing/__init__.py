@@ -8,7 +8,7 @@ assert_consistent()
 
 from .checker import assert_consistent, violations_of
 from .faults import Crash, cancel_after, crash_after, duplicate, lose_pushes, pause_after
-from .running import run_due, run_operation
+from .running import run_attempt, run_due, run_operation
 
 __all__ = [
     "Crash",
@@ -18,6 +18,7 @@ __all__ = [
     "duplicate",
     "lose_pushes",
     "pause_after",
+    "run_attempt",
     "run_due",
     "run_operation",
     "violations_of",

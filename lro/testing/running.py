@@ -27,6 +27,14 @@ def run_operation(name: str, data: dict[str, Any], owner: Any) -> Operation:
     return operation
 
 
+def run_attempt(name: str, data: dict[str, Any], owner: Any) -> Operation:
+    """Submit it and run its first attempt, and nothing after it; the operation as it is then."""
+    operation = submission.submit(name, data, owner).operation
+    executor.execute(operation.pk)
+    operation.refresh_from_db()
+    return operation
+
+
 def run_due() -> None:
     """Run all that is queued, or will be once its pause is over. Raises AssertionError where there is no end."""
     for _ in range(_ROUNDS):

@@ -40,9 +40,9 @@ CUTS = [
     Cut("the page sends the file", "uploads/static/uploads/upload.js", "request.send(form)", "void form"),
     Cut("the upload is kept on disk", "uploads/operations.py", "file.keep_as(upload.path)", "pass"),
     Cut("submission records the row", "lro/lifecycle/transitions.py", "journal.begin(operation, ", "print("),
-    Cut("submission wakes a worker", "lro/runtime/submission.py", "queueing.wake(submission.operation)", "None"),
+    Cut("submission wakes a worker", "lro/runtime/submission.py", "queueing.wake(operation)", "None"),
     Cut("queueing sends the id", "lro/runtime/queueing.py", "current_app.send_task(", "dict(name="),
-    Cut("Celery runs the task", "lro/tasks.py", "executor.execute(UUID(operation_id))", "pass"),
+    Cut("Celery runs the task", "lro/tasks.py", "executor.work_off(UUID(operation_id))", "pass"),
     Cut(
         "the executor claims",
         "lro/runtime/executor.py",

@@ -14,7 +14,7 @@ from django.urls import reverse
 
 from lro.models import Artifact, Event, Operation
 from lro.runtime import control, submission
-from lro.testing import run_operation
+from lro.testing import run_attempt
 from uploads.models import Dataset, Upload
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -60,7 +60,7 @@ def messages_of(response: Any) -> str:
 
 
 def test_the_list_shows_each_operation_with_a_bar_that_needs_no_script(keeper: Any, alice: Any) -> None:
-    operation = run_operation("probe.counts", {"to": 5}, alice)
+    operation = run_attempt("probe.counts", {"to": 5}, alice)
     html = browser(keeper).get(LIST).content.decode()
     assert f'<span data-lro-state="succeeded" data-operation-id="{operation.pk}">Succeeded</span>' in html
     assert re.search(rf'<lro-progress operation-id="{operation.pk}"[^>]*><progress max="100" value="100.00"', html)
@@ -69,7 +69,7 @@ def test_the_list_shows_each_operation_with_a_bar_that_needs_no_script(keeper: A
 
 
 def test_no_page_needs_an_inline_script_or_style(keeper: Any, alice: Any) -> None:
-    operation = run_operation("probe.fails", {}, alice)
+    operation = run_attempt("probe.fails", {}, alice)
     for address in (LIST, page_of(operation)):
         html = browser(keeper).get(address).content.decode()
         assert not re.search(r"<style|\sstyle=|\son[a-z]+=", html)
@@ -88,7 +88,7 @@ def test_the_list_costs_the_same_however_long_it_is(
 
 @pytest.mark.parametrize("query", ["?q=probe.fai", "?state__exact=failed", "?name=probe.fails"])
 def test_the_list_is_searched_and_filtered(keeper: Any, alice: Any, query: str) -> None:
-    wanted, other = run_operation("probe.fails", {}, alice), queued(alice)
+    wanted, other = run_attempt("probe.fails", {}, alice), queued(alice)
     html = browser(keeper).get(LIST + query).content.decode()
     assert page_of(wanted) in html
     assert page_of(other) not in html
@@ -113,7 +113,7 @@ def test_who_may_not_see_all_sees_only_their_own(django_user_model: Any, alice: 
 
 
 def test_the_page_of_a_failure_says_why_before_all_else(keeper: Any, alice: Any) -> None:
-    operation = run_operation("probe.fails", {"some": "input"}, alice)
+    operation = run_attempt("probe.fails", {"some": "input"}, alice)
     html = browser(keeper).get(page_of(operation)).content.decode()
     assert 0 < html.index("It was never going to work.") < html.index("lro-hero")
     assert "Failed: It was never going to work." in html
@@ -121,12 +121,12 @@ def test_the_page_of_a_failure_says_why_before_all_else(keeper: Any, alice: Any)
 
 
 def test_the_page_shows_the_traceback_of_each_attempt(keeper: Any, alice: Any) -> None:
-    operation = run_operation("probe.breaks", {}, alice)
+    operation = run_attempt("probe.breaks", {}, alice)
     assert "RuntimeError: broken" in browser(keeper).get(page_of(operation)).content.decode()
 
 
 def test_the_page_shows_the_last_fifty_events_and_goes_on_after_them(keeper: Any, alice: Any) -> None:
-    operation = run_operation("probe.saves", {"to": 60}, alice)
+    operation = run_attempt("probe.saves", {"to": 60}, alice)
     html = browser(keeper).get(page_of(operation)).content.decode()
     shown = [int(number) for number in re.findall(r'<tr data-testid="event-row" data-sequence="(\d+)"', html)]
     operation.refresh_from_db()
@@ -196,7 +196,7 @@ def test_a_tool_needs_a_post_with_a_token(keeper: Any, alice: Any) -> None:
 
 
 def test_what_the_state_forbids_is_said_and_not_logged(keeper: Any, alice: Any) -> None:
-    operation = run_operation("probe.counts", {"to": 1}, alice)
+    operation = run_attempt("probe.counts", {"to": 1}, alice)
     response = browser(keeper).post(reverse("admin:lro_operation_pause", args=[operation.pk]), follow=True)
     assert "cannot be paused" in messages_of(response)
     assert not LogEntry.objects.exists()
@@ -215,7 +215,7 @@ def test_retry_from_the_start_forgets_the_checkpoint(keeper: Any, alice: Any) ->
 
 def test_a_bulk_action_asks_with_the_number_and_reports_the_skipped(keeper: Any, alice: Any) -> None:
     waiting = [queued(alice), queued(alice)]
-    ended = run_operation("probe.counts", {"to": 1}, alice)
+    ended = run_attempt("probe.counts", {"to": 1}, alice)
     client = browser(keeper)
     chosen = {"action": "cancel_operations", "_selected_action": [str(row.pk) for row in [*waiting, ended]]}
     html = client.post(LIST, chosen).content.decode()
@@ -241,7 +241,7 @@ def test_only_what_has_ended_can_be_deleted_and_its_files_go_with_it(
     keeper: Any, alice: Any, settings: Any, tmp_path: Any
 ) -> None:
     settings.MEDIA_ROOT = tmp_path
-    running, ended = queued(alice), run_operation("probe.counts", {"to": 1}, alice)
+    running, ended = queued(alice), run_attempt("probe.counts", {"to": 1}, alice)
     artifact = Artifact(operation=ended, name="report.txt", size=2, sha256="0" * 64)
     artifact.file.save("report.txt", ContentFile(b"hi"))
     client = browser(keeper)
@@ -252,7 +252,7 @@ def test_only_what_has_ended_can_be_deleted_and_its_files_go_with_it(
 
 
 def test_deleting_many_is_refused_while_one_of_them_runs(keeper: Any, alice: Any) -> None:
-    rows = [queued(alice), run_operation("probe.counts", {"to": 1}, alice)]
+    rows = [queued(alice), run_attempt("probe.counts", {"to": 1}, alice)]
     chosen = {"action": "delete_selected", "_selected_action": [str(row.pk) for row in rows]}
     html = browser(keeper).post(LIST, chosen).content.decode()
     assert "is queued" in html
@@ -262,7 +262,7 @@ def test_deleting_many_is_refused_while_one_of_them_runs(keeper: Any, alice: Any
 
 def test_uploads_and_datasets_are_there_to_look_at(django_user_model: Any, alice: Any) -> None:
     root = django_user_model.objects.create_superuser("root", password="x")
-    operation = run_operation("probe.counts", {"to": 1}, alice)
+    operation = run_attempt("probe.counts", {"to": 1}, alice)
     Upload.objects.create(owner=alice, filename="people.csv", size=10, sha256="a" * 64)
     Dataset.objects.create(
         owner=alice, operation_id=operation.pk, name="People", columns=[{"name": "age"}], sha256="b" * 64

@@ -20,7 +20,7 @@ from django.db import connection
 
 from lro.models import Operation
 from lro.runtime import control, executor, submission
-from lro.testing import run_operation
+from lro.testing import run_attempt
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("checked")]
 
@@ -169,7 +169,7 @@ def test_django_s_own_upload_handlers_serve_as_well(admin: Any, tmp_path: Path, 
 
 
 def test_watch_ends_with_the_worst_of_several(alice: Any) -> None:
-    good, bad = run_operation("probe.counts", {"to": 2}, alice), run_operation("probe.fails", {}, alice)
+    good, bad = run_attempt("probe.counts", {"to": 2}, alice), run_attempt("probe.fails", {}, alice)
     code, out, err = lro("watch", str(good.pk), str(bad.pk))
     assert (code, json.loads(out)) == (1, {"counted": 2})
     assert "no_luck" in err
@@ -216,7 +216,7 @@ def test_ctrl_c_leaves_the_operation_and_ends_with_130(alice: Any) -> None:
 
 
 def test_the_list_is_filtered_newest_first_and_bounded(alice: Any, bob: Any) -> None:
-    done = [run_operation("probe.counts", {"to": number}, alice) for number in (1, 2)]
+    done = [run_attempt("probe.counts", {"to": number}, alice) for number in (1, 2)]
     queued(bob)
     _, out, _ = lro("list", "--state", "succeeded", "--json")
     assert [json.loads(line)["id"] for line in out.splitlines()] == [str(row.pk) for row in reversed(done)]
@@ -226,7 +226,7 @@ def test_the_list_is_filtered_newest_first_and_bounded(alice: Any, bob: Any) -> 
 
 
 def test_show_prints_the_facts(alice: Any) -> None:
-    operation = run_operation("probe.fails", {}, alice)
+    operation = run_attempt("probe.fails", {}, alice)
     code, out, _ = lro("show", str(operation.pk)[-10:])
     assert code == 0
     assert "no_luck" in out
@@ -261,7 +261,7 @@ def test_acts_are_done_and_recorded_with_who_asked(alice: Any) -> None:
 
 
 def test_an_act_that_the_state_forbids_is_refused(alice: Any) -> None:
-    operation = run_operation("probe.counts", {"to": 1}, alice)
+    operation = run_attempt("probe.counts", {"to": 1}, alice)
     code, _, err = lro("pause", str(operation.pk))
     assert (code, "cannot be paused" in err) == (4, True)
 

@@ -23,7 +23,7 @@ from lro import Fail, ItemOperation, RejectItem, Retry
 from lro.lifecycle import retries, transitions
 from lro.models import Operation
 from lro.runtime import executor, item_run, reconciler, submission
-from lro.testing import run_operation
+from lro.testing import run_attempt
 from tests.probe import item_operations
 from tests.probe.item_operations import Marking
 from tests.probe.models import Mark, Named, Thing
@@ -87,7 +87,7 @@ def kinds(operation: Operation, kind: str) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("count", [0, 1, 4, 5, 6, 23])
 @pytest.mark.parametrize("name", ["probe.marks-list", "probe.marks-stream"])
 def test_each_item_is_processed_once(alice: Any, name: str, count: int) -> None:
-    operation = run_operation(name, {"to": count}, alice)
+    operation = run_attempt(name, {"to": count}, alice)
     assert operation.state == "succeeded", operation.error
     assert operation.result == {"processed": count, "rejected": 0, "reject_codes": {}, "dry_run": False}
     assert marks() == Counter(str(index) for index in range(count))
@@ -98,7 +98,7 @@ def test_each_item_is_processed_once(alice: Any, name: str, count: int) -> None:
 @pytest.mark.parametrize("name", ["probe.marks-things", "probe.marks-untouched", "probe.marks-locked"])
 def test_each_row_is_processed_once_in_the_order_of_its_key(alice: Any, name: str) -> None:
     keys = things(23)
-    operation = run_operation(name, {}, alice)
+    operation = run_attempt(name, {}, alice)
     assert operation.result["processed"] == operation.progress["total"] == 23
     assert list(Mark.objects.order_by("pk").values_list("item", flat=True)) == [str(key) for key in keys]
     assert set(Thing.objects.values_list("touched", flat=True)) == {1}
@@ -107,7 +107,7 @@ def test_each_row_is_processed_once_in_the_order_of_its_key(alice: Any, name: st
 def test_a_batch_is_a_query_by_key_and_never_by_offset(alice: Any, django_assert_max_num_queries: Any) -> None:
     things(12)
     with django_assert_max_num_queries(500) as captured:
-        run_operation("probe.marks-things", {}, alice)
+        run_attempt("probe.marks-things", {}, alice)
     reads = [q["sql"] for q in captured if q["sql"].startswith("SELECT") and 'FROM "probe_thing"' in q["sql"]]
     batches = [sql for sql in reads if "LIMIT 5" in sql]
     assert len(batches) == 4
@@ -127,7 +127,7 @@ def test_rows_that_come_and_go_meanwhile(alice: Any, hurting: Any) -> None:
             Thing(pk=keys[-1] + 1).save(force_insert=True)
 
     hurting(disturb)
-    operation = run_operation("probe.marks-things", {}, alice)
+    operation = run_attempt("probe.marks-things", {}, alice)
     seen = [key for key in [*keys[1:], keys[-1] + 1] if key != keys[13]]
     assert marks() == Counter(map(str, seen))
     assert operation.result["processed"] == len(seen)
@@ -168,7 +168,7 @@ def test_rows_that_leave_the_queryset_keep_the_total_of_the_beginning(alice: Any
 def test_a_queryset_without_a_place_is_refused_at_once(alice: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     for queryset in (lambda: Thing.objects.all()[:5], lambda: Thing.objects.values("pk")):
         monkeypatch.setattr(item_operations.MarksThings, "items", lambda self, rows=queryset, **data: rows())
-        operation = run_operation("probe.marks-things", {}, alice)
+        operation = run_attempt("probe.marks-things", {}, alice)
         assert (operation.state, operation.error["code"]) == ("failed", "type_error")
         assert "whole rows" in operation.error["message"]
 
@@ -245,7 +245,7 @@ def test_a_connection_that_breaks_in_a_batch_spends_no_attempt(alice: Any, hurti
             cut_the_connection(task)
 
     hurting(cut)
-    operation = run_operation("probe.marks-things", {}, alice)
+    operation = run_attempt("probe.marks-things", {}, alice)
     assert (operation.state, operation.attempt) == ("succeeded", 1), operation.error
     assert marks() == Counter(map(str, keys))
     assert set(Thing.objects.values_list("touched", flat=True)) == {1}
@@ -260,7 +260,7 @@ def test_a_commit_that_went_through_unseen_is_not_made_twice(alice: Any, hurting
             transaction.on_commit(lambda: lose_the_connection(task))
 
     hurting(break_after_the_commit)
-    operation = run_operation("probe.marks-list", {"to": 12}, alice)
+    operation = run_attempt("probe.marks-list", {"to": 12}, alice)
     assert (operation.result["processed"], operation.attempt, failed) == (12, 1, [True])
     assert marks() == Counter(str(index) for index in range(12))
 
@@ -288,7 +288,7 @@ def test_a_deadlock_is_tried_again_three_times(alice: Any, hurting: Any, deadloc
             raise error from SimpleDeadlock()
 
     hurting(deadlock)
-    operation = run_operation("probe.marks-list", {"to": 12}, alice)
+    operation = run_attempt("probe.marks-list", {"to": 12}, alice)
     assert operation.state == state
     if state == "succeeded":
         assert marks() == Counter(str(index) for index in range(12))
@@ -354,7 +354,7 @@ def test_a_fail_of_an_item_is_final_and_names_it(alice: Any, hurting: Any) -> No
             raise Fail("no_luck", "Never.", [{"place": "here"}])
 
     hurting(fail)
-    operation = run_operation("probe.marks-list", {"to": 12}, alice)
+    operation = run_attempt("probe.marks-list", {"to": 12}, alice)
     assert (operation.state, operation.error["code"]) == ("failed", "no_luck")
     assert operation.error["details"] == [{"place": "here"}, {"item": 6, "position": 6}]
 
@@ -380,7 +380,7 @@ def test_a_rejected_item_is_undone_alone_even_after_a_refusal_of_the_database(al
                 raise RejectItem("duplicate", "It is there\0 already.", column="pk") from None
 
     hurting(repeat)
-    operation = run_operation("probe.marks-things", {}, alice)
+    operation = run_attempt("probe.marks-things", {}, alice)
     assert operation.state == "succeeded", operation.error
     assert marks() == Counter([str(keys[0]), str(keys[2])])
     reject = operation.rejects.get()
@@ -394,7 +394,7 @@ def reject_all(task: Any, item: Any) -> None:
 
 def test_too_many_rejects_fail_the_operation_and_are_kept(alice: Any, hurting: Any) -> None:
     hurting(reject_all)
-    operation = run_operation("probe.marks-few-rejects", {"to": 12}, alice)
+    operation = run_attempt("probe.marks-few-rejects", {"to": 12}, alice)
     assert (operation.state, operation.error["code"]) == ("failed", "too_many_rejects")
     assert operation.error["message"] == "3 of 3 items were rejected, 2 are allowed."
     assert operation.rejected == operation.rejects.count() == 3
@@ -403,7 +403,7 @@ def test_too_many_rejects_fail_the_operation_and_are_kept(alice: Any, hurting: A
 @pytest.mark.parametrize(("rejected", "state"), [(6, "succeeded"), (7, "failed")])
 def test_a_share_of_rejects_is_of_all_items(alice: Any, rejected: int, state: str) -> None:
     Thing.objects.bulk_create(Thing(text="?" if index < rejected else "030 1234567") for index in range(12))
-    operation = run_operation("probe.normalise-phones", {}, alice)
+    operation = run_attempt("probe.normalise-phones", {}, alice)
     assert operation.state == state
     assert operation.rejected == rejected
     if state == "failed":
@@ -458,10 +458,10 @@ def test_a_dry_run_finds_what_a_commit_would_refuse(alice: Any, hurting: Any) ->
 
 
 def test_no_input_of_an_author_loses_the_flag_of_a_dry_run(alice: Any) -> None:
-    operation = run_operation("probe.stamps", {"to": 4, "dry_run": "true"}, alice)
+    operation = run_attempt("probe.stamps", {"to": 4, "dry_run": "true"}, alice)
     assert operation.input == {"to": 5, "dry_run": True}
     assert (operation.result["processed"], operation.result["dry_run"], marks()) == (5, True, Counter())
-    assert run_operation("probe.stamps", {"to": 4}, alice).result["dry_run"] is False
+    assert run_attempt("probe.stamps", {"to": 4}, alice).result["dry_run"] is False
     for name in ("probe.stamps", "probe.marks-list"):
         with pytest.raises(ValidationError):
             submit(alice, name, to=1, dry_run="perhaps")
@@ -473,7 +473,7 @@ def test_no_input_of_an_author_loses_the_flag_of_a_dry_run(alice: Any) -> None:
 def test_throttling_waits_and_says_so_once(alice: Any, throttled: Any) -> None:
     answers = iter([None, 0.05, 0.05, 0.05])
     throttled(lambda: next(answers, None))
-    operation = run_operation("probe.marks-list", {"to": 12}, alice)
+    operation = run_attempt("probe.marks-list", {"to": 12}, alice)
     assert operation.result["processed"] == 12
     assert [event["seconds"] for event in kinds(operation, "log")] == [0.05]
     assert operation.progress["message"] == ""
@@ -545,7 +545,7 @@ def test_slow_items_make_short_batches(alice: Any, hurting: Any, monkeypatch: py
     monkeypatch.setattr(Marking, "batch_seconds", 0.05)
     monkeypatch.setattr(Marking, "batch_items", 1000)
     hurting(lambda task, item: time.sleep(0.03))
-    operation = run_operation("probe.marks-stream", {"to": 12}, alice)
+    operation = run_attempt("probe.marks-stream", {"to": 12}, alice)
     assert operation.checkpoints >= 6
     assert marks() == Counter(str(index) for index in range(12))
 
@@ -567,10 +567,10 @@ def test_the_example_of_the_documentation_is_what_runs_here(alice: Any) -> None:
         if not line.startswith(("from ", "import ")):
             assert line in source, line
     Thing.objects.bulk_create(Thing(text=text) for text in ("030 / 123-4567", "+49 (30) 1234567", "by pigeon"))
-    operation = run_operation("probe.normalise-phones", {"dry_run": True}, alice)
+    operation = run_attempt("probe.normalise-phones", {"dry_run": True}, alice)
     assert operation.result["sample"][0]["before"] == "030 / 123-4567"
     assert operation.result["sample"][0]["after"] == "0301234567"
-    operation = run_operation("probe.normalise-phones", {}, alice)
+    operation = run_attempt("probe.normalise-phones", {}, alice)
     assert list(Thing.objects.order_by("pk").values_list("text", flat=True)) == [
         "0301234567",
         "+49301234567",

@@ -13,7 +13,7 @@ from lro.exceptions import LeaseLost, NotAllowedNow
 from lro.lifecycle import leases, retries, transitions
 from lro.models import Operation
 from lro.runtime import executor, reconciler, submission
-from lro.testing import run_operation
+from lro.testing import run_attempt
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("checked")]
 
@@ -31,7 +31,7 @@ def kinds(operation: Operation) -> list[str]:
 
 
 def test_an_operation_runs_to_its_result(alice: Any) -> None:
-    operation = run_operation("probe.counts", {"to": 5}, alice)
+    operation = run_attempt("probe.counts", {"to": 5}, alice)
     assert (operation.state, operation.result) == ("succeeded", {"counted": 5})
     assert operation.progress["current"] == 5
     assert operation.progress["percent"] == 100.0
@@ -40,7 +40,7 @@ def test_an_operation_runs_to_its_result(alice: Any) -> None:
 
 
 def test_a_failure_of_its_own_is_final_and_says_why(alice: Any) -> None:
-    operation = run_operation("probe.fails", {}, alice)
+    operation = run_attempt("probe.fails", {}, alice)
     assert operation.state == "failed"
     assert operation.error["code"] == "no_luck"
     assert operation.error["kind"] == "user"
@@ -49,7 +49,7 @@ def test_a_failure_of_its_own_is_final_and_says_why(alice: Any) -> None:
 
 
 def test_an_error_is_tried_again_until_no_attempt_is_left(alice: Any) -> None:
-    operation = run_operation("probe.breaks", {}, alice)
+    operation = run_attempt("probe.breaks", {}, alice)
     assert operation.state == "retrying"
     Operation.objects.filter(pk=operation.pk).update(run_at=Now())
     assert reconciler.requeue_due() == 1
@@ -139,14 +139,14 @@ def test_a_paused_operation_goes_on_from_its_checkpoint(alice: Any) -> None:
 
 
 def test_what_the_state_does_not_allow_is_refused(alice: Any) -> None:
-    operation = run_operation("probe.counts", {"to": 1}, alice)
+    operation = run_attempt("probe.counts", {"to": 1}, alice)
     for verb in (transitions.cancel, transitions.pause, transitions.resume):
         with pytest.raises(NotAllowedNow, match="succeeded"):
             verb(operation.pk, "alice")
 
 
 def test_a_retry_by_hand_keeps_the_input_and_begins_where_it_is_told(alice: Any) -> None:
-    operation = run_operation("probe.fails", {}, alice)
+    operation = run_attempt("probe.fails", {}, alice)
     again = transitions.retry_by_hand(operation.pk, "alice", from_start=True)
     assert (again.state, again.error, again.failures) == ("queued", None, 0)
     transitions.cancel(operation.pk, "alice")

@@ -19,7 +19,7 @@ from lro.exceptions import NotAllowedNow
 from lro.lifecycle import removal, transitions
 from lro.models import Artifact, Event, Operation, Resource
 from lro.runtime import control, executor, pruner, reconciler, resources, submission
-from lro.testing import run_operation
+from lro.testing import run_attempt
 from lro.transports import access, payloads
 from tests.lro.test_children import work_off
 from tests.lro.test_resources import stored, words
@@ -39,7 +39,7 @@ def diary(tmp_path: Path) -> Path:
 
 
 def litter(owner: Any, diary: Path, **data: Any) -> Operation:
-    return run_operation("probe.litters", {"diary": str(diary), **data}, owner)
+    return run_attempt("probe.litters", {"diary": str(diary), **data}, owner)
 
 
 def family(owner: Any, diary: Path, count: int = 2) -> Operation:
@@ -75,7 +75,7 @@ def test_what_is_past_its_retention_is_deleted_with_its_file_and_its_class_is_to
 
 def test_a_round_deletes_at_most_a_batch(alice: Any, settings: Any) -> None:
     settings.LRO = {"BATCH_SIZE": 2}
-    age(*(run_operation("probe.counts", {"to": 1}, alice) for _ in range(3)))
+    age(*(run_attempt("probe.counts", {"to": 1}, alice) for _ in range(3)))
     assert [pruner.prune_expired() for _ in range(3)] == [2, 1, 0]
 
 
@@ -139,7 +139,7 @@ def test_a_farewell_that_fails_is_said_again_and_does_not_bring_the_operation_ba
 
 
 def test_an_operation_whose_class_is_gone_can_still_be_deleted(alice: Any) -> None:
-    operation = run_operation("probe.counts", {"to": 1}, alice)
+    operation = run_attempt("probe.counts", {"to": 1}, alice)
     Operation.objects.filter(pk=operation.pk).update(name="gone.away")
     pruner.delete(Operation.objects.get())
     assert not Resource.objects.exists()
@@ -195,7 +195,7 @@ class TestTheCommand:
         return out.getvalue()
 
     def test_deletes_what_ended_so_long_ago(self, alice: Any) -> None:
-        rows = [run_operation("probe.counts", {"to": 1}, alice) for _ in range(3)]
+        rows = [run_attempt("probe.counts", {"to": 1}, alice) for _ in range(3)]
         age(rows[0], days=3)
         age(rows[1], days=10)
         assert self.lro("--older-than", "2d", "--dry-run") == "2 operations would be deleted.\n"
@@ -207,12 +207,12 @@ class TestTheCommand:
         assert list(Operation.objects.all()) == [rows[2]]
 
     def test_without_a_time_deletes_what_is_past_its_retention(self, alice: Any) -> None:
-        age(run_operation("probe.counts", {"to": 1}, alice), days=31)
-        run_operation("probe.counts", {"to": 1}, alice)
+        age(run_attempt("probe.counts", {"to": 1}, alice), days=31)
+        run_attempt("probe.counts", {"to": 1}, alice)
         assert json.loads(self.lro("--json")) == {"deleted": 1}
 
     def test_on_behalf_of_a_user_deletes_only_theirs(self, alice: Any, bob: Any) -> None:
-        age(run_operation("probe.counts", {"to": 1}, alice), theirs := run_operation("probe.counts", {"to": 1}, bob))
+        age(run_attempt("probe.counts", {"to": 1}, alice), theirs := run_attempt("probe.counts", {"to": 1}, bob))
         assert self.lro("--as", "alice") == "1 operations deleted.\n"
         assert list(Operation.objects.all()) == [theirs]
 

@@ -21,7 +21,7 @@ from lro.lifecycle import leases, retries, transitions
 from lro.models import Artifact, Attempt, Operation, Resource
 from lro.models.resource import Kind
 from lro.runtime import diagnosis, executor, reconciler, resources, submission
-from lro.testing import run_operation, violations_of
+from lro.testing import run_attempt, violations_of
 from tests.waiting import until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("checked")]
@@ -80,7 +80,7 @@ def later(seconds: float = 3600) -> None:
 def test_however_an_attempt_ends_its_cleanups_ran_once_and_its_files_are_gone(
     alice: Any, diary: Path, files: Path, ends: str, state: str
 ) -> None:
-    operation = run_operation("probe.litters", {"diary": str(diary), "ends": ends}, alice)
+    operation = run_attempt("probe.litters", {"diary": str(diary), "ends": ends}, alice)
     assert operation.state == state, operation.error
     assert words(diary) == ["last", "first"], "the last one first, each once"
     assert stored(files) == ["final"], "the artifact alone"
@@ -116,7 +116,7 @@ def test_everything_is_released_before_anybody_is_told_of_the_end(
         return succeed(*args, **changes)
 
     monkeypatch.setattr(transitions, "succeed", settle)
-    run_operation("probe.litters", {"diary": str(diary)}, alice)
+    run_attempt("probe.litters", {"diary": str(diary)}, alice)
     assert seen == [(["last", "first"], 0)]
 
 

@@ -247,7 +247,7 @@ class Story(RuleBasedStateMachine):
 
 def test_whatever_is_done_in_whatever_order_the_rows_are_as_the_model_says(alice: Any, settings_: Any) -> None:
     Story.owner = alice
-    limits = settings(max_examples=40, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck))
+    limits = settings(max_examples=25, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck))
     run_as_test(Story, settings=limits)
 
 

@@ -11,7 +11,7 @@ from django.db.models.functions import Now
 from lro.lifecycle import leases, transitions
 from lro.models import Operation
 from lro.runtime import executor, reconciler, shutdown, submission
-from lro.testing import run_operation
+from lro.testing import run_attempt
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("checked")]
 PAST = Now() - timedelta(seconds=1)
@@ -78,7 +78,7 @@ def test_without_limits_nothing_ends_by_itself(alice: Any) -> None:
 
 
 def test_a_snooze_is_no_failure_and_goes_on_when_its_time_has_come(alice: Any) -> None:
-    operation = run_operation("probe.snoozes", {"wakes_at": 2, "after": 60}, alice)
+    operation = run_attempt("probe.snoozes", {"wakes_at": 2, "after": 60}, alice)
     assert (operation.state, operation.failures, operation.attempts.get().outcome) == ("queued", 0, "interrupted")
     executor.execute(operation.pk)
     assert fresh(operation).attempt == 1, "it is too early to claim it"
@@ -90,7 +90,7 @@ def test_a_snooze_is_no_failure_and_goes_on_when_its_time_has_come(alice: Any) -
 def test_a_worker_that_shuts_down_gives_back_what_it_holds_and_spends_no_attempt(alice: Any) -> None:
     shutdown.ask()
     try:
-        operation = run_operation("probe.counts", {"to": 5}, alice)
+        operation = run_attempt("probe.counts", {"to": 5}, alice)
     finally:
         shutdown.withdraw()
     assert (operation.state, operation.failures, operation.attempts.get().outcome) == ("queued", 0, "interrupted")
