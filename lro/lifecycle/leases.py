@@ -63,6 +63,12 @@ def renew(operation_id: UUID, fence: int, progress: dict[str, Any] | None) -> St
     return State(state) if state else None
 
 
+def lock(operation_id: UUID) -> bool:
+    """Lock the row for this transaction, where nobody else has."""
+    rows = Operation.objects.select_for_update(skip_locked=True).filter(pk=operation_id)
+    return bool(rows.values_list("pk", flat=True).first())
+
+
 def asked_to_stop_for(operation_id: UUID) -> timedelta:
     """How long ago a stop was asked for, by the database's clock."""
     row = Operation.objects.filter(pk=operation_id).annotate(now=Now()).values_list("stop_requested_at", "now").first()

@@ -9,7 +9,7 @@ import time
 from queue import Empty, SimpleQueue
 from typing import ClassVar
 
-from django.db import DatabaseError, InterfaceError, close_old_connections, connection
+from django.db import DatabaseError, InterfaceError, close_old_connections, connection, transaction
 
 from ..conf import conf
 from ..events.progress import Meter
@@ -85,10 +85,13 @@ class Heartbeat:
             fan_out.roll_up(self._held.parent_id)
 
     def _beat(self) -> None:
-        progress = self._meter.snapshot() if self._meter.is_dirty else None
         try:
             close_old_connections()
-            self.state = leases.renew(self._held.pk, self._held.fence, progress)
+            with transaction.atomic():
+                if not leases.lock(self._held.pk):
+                    return  # a batch is being written; waiting for it would put older progress over its own
+                progress = self._meter.snapshot() if self._meter.is_dirty else None
+                self.state = leases.renew(self._held.pk, self._held.fence, progress)
             self._last_beat = time.monotonic()
             self._hear_cancel()
             self._roll_up()

@@ -66,8 +66,8 @@ CUTS = [
     Cut(
         "the heartbeat beats",
         "lro/runtime/heartbeat.py",
-        "                    self._beat()",
-        "                    pass",
+        "                self._beat()",
+        "                pass",
     ),
     Cut("the lease's renewal carries progress", "lro/lifecycle/leases.py", "if progress is not None:", "if False:"),
     Cut(
