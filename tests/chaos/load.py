@@ -68,10 +68,10 @@ class Load(threading.Thread):
         return bool(self._stack.ask(lambda: active.count() < _OPEN_AT_ONCE, False))
 
     def _next(self) -> tuple[str, dict[str, Any]]:
-        name = self._chance.choices(["saves", "splits", "flaky", "counts"], [50, 20, 15, 15])[0]
+        name = self._chance.choices(["saves", "splits", "flaky", "counts"], [40, 35, 15, 10])[0]
         data: dict[str, dict[str, Any]] = {
             "saves": _SAVES,
-            "splits": {"child": self._chance.choice(["probe.saves", "probe.counts"]), "inputs": [_SAVES] * 20},
+            "splits": {"child": self._chance.choice(["probe.saves", "probe.counts"]), "inputs": [_SAVES] * 40},
             "flaky": {"succeeds_at": 2, "after": 0.1},
             "counts": {"to": 20},
         }
