@@ -95,6 +95,10 @@ class OperationContext:
         """A line for the people who watch; durable, in order."""
         self._append("log", {"message": message, "level": level, **data})
 
+    def partial(self, data: dict[str, Any]) -> None:
+        """A result so far, for the people who watch: what the work would answer if it ended now."""
+        self._append("partial", data)
+
     def event(self, kind: str, data: dict[str, Any]) -> None:
         """A fact of the module's own, named `module.something`."""
         self._append(kind, data)

@@ -7,7 +7,8 @@ assert_consistent()
 """
 
 from .checker import assert_consistent, violations_of
-from .faults import Crash, cancel_after, crash_after, duplicate, lose_pushes, pause_after
+from .faults import Crash, cancel_after, crash_after, cut, duplicate, kill, lose_pushes, pause_after, steps, strike
+from .following import followed
 from .running import run_attempt, run_due, run_operation
 
 __all__ = [
@@ -15,11 +16,16 @@ __all__ = [
     "assert_consistent",
     "cancel_after",
     "crash_after",
+    "cut",
     "duplicate",
+    "followed",
+    "kill",
     "lose_pushes",
     "pause_after",
     "run_attempt",
     "run_due",
     "run_operation",
+    "steps",
+    "strike",
     "violations_of",
 ]

@@ -2,15 +2,44 @@
 
 from __future__ import annotations
 
+import inspect
+import os
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from functools import wraps
+from types import FunctionType
+from typing import Any, Literal
 from unittest import mock
 
-from ..events import publisher
-from ..runtime import control
+from django.db import connection
+
+from ..events import journal, publisher
+from ..lifecycle import removal, transitions
+from ..runtime import control, executor, fan_out, pruner, queueing, reconciler, resources, submission
 from ..runtime.context import OperationContext
+from ..runtime.item_batch import Batch
 from ..states import State
+
+#: Where the steps of the core are: every public function and method of these is one.
+_OWNERS: tuple[Any, ...] = (
+    submission,
+    control,
+    journal,
+    transitions,
+    removal,
+    queueing,
+    fan_out,
+    fan_out.Spawner,
+    executor,
+    executor.Execution,
+    OperationContext,
+    Batch,
+    resources,
+    resources.Holdings,
+    reconciler,
+    pruner,
+)
 
 
 class Crash(BaseException):
@@ -57,6 +86,61 @@ def lose_pushes() -> Iterator[None]:
     """Lose every hint to those who follow: they must find the events by themselves."""
     with mock.patch.object(publisher, "publish", return_value=None):
         yield
+
+
+def steps() -> dict[str, tuple[Any, str]]:
+    """The steps of the core at whose borders a test may strike, such as `transitions.claim`, and where each is found.
+
+    They are the public functions and methods themselves: who writes a new one has made its fault points.
+    """
+    return {
+        f"{owner.__name__.rpartition('.')[2]}.{name}": (owner, name)
+        for owner in _OWNERS
+        for name, value in vars(owner).items()
+        if _is_step(owner, name, value)
+    }
+
+
+def _is_step(owner: Any, name: str, value: Any) -> bool:
+    if not isinstance(value, FunctionType) or name.startswith("_") or inspect.isgeneratorfunction(value):
+        return False
+    return value.__module__ == (owner.__module__ if inspect.isclass(owner) else owner.__name__)
+
+
+@contextmanager
+def strike(
+    step: str, blow: Callable[[], object], *, border: Literal["before", "after"] = "before", nth: int | None = 1
+) -> Iterator[None]:
+    """Let `blow` fall right before, or after, the `nth` time that this process takes the step; None: each time."""
+    owner, name = steps()[step]
+    whole = getattr(owner, name)
+    passed = {"before": 0, "after": 0}
+
+    def pass_by(place: str) -> None:
+        passed[place] += 1
+        if place == border and nth in (None, passed[place]):
+            blow()
+
+    @wraps(whole)
+    def stepped(*args: Any, **options: Any) -> Any:
+        pass_by("before")
+        answer = whole(*args, **options)
+        pass_by("after")
+        return answer
+
+    with mock.patch.object(owner, name, stepped):
+        yield
+
+
+def kill() -> None:
+    """A blow: this very process is gone, and nothing of it gets the chance to tidy up."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def cut() -> None:
+    """A blow: the connection to the database is lost, with the transaction that may be open on it."""
+    if connection.connection is not None:
+        connection.connection.close()
 
 
 class _Delivery:

@@ -18,6 +18,7 @@ from tests.waiting import until
 
 ITEMS = 2
 _SAVES = {"to": ITEMS, "seconds_each": 0.005}
+_CHILDREN = ["probe.saves", "probe.counts", "probe.counts"]
 #: No more is submitted while so many wait or run.
 _OPEN_AT_ONCE = 200
 
@@ -71,7 +72,7 @@ class Load(threading.Thread):
         name = self._chance.choices(["saves", "splits", "flaky", "counts"], [40, 35, 15, 10])[0]
         data: dict[str, dict[str, Any]] = {
             "saves": _SAVES,
-            "splits": {"child": self._chance.choice(["probe.saves", "probe.counts"]), "inputs": [_SAVES] * 40},
+            "splits": {"child": self._chance.choice(_CHILDREN), "inputs": [_SAVES] * 40},
             "flaky": {"succeeds_at": 2, "after": 0.1},
             "counts": {"to": 20},
         }

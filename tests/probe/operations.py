@@ -176,6 +176,33 @@ class Replaces(OnThing):
     max_active_per_owner = 3
 
 
+@register("probe.whole")
+class Whole(OperationTask):
+    """Uses every verb that there is, and fails once on its way."""
+
+    def run(self, op: OperationContext, *, diary: str) -> dict[str, Any]:
+        op.step("begin")
+        op.defer("probe.unlock", diary=diary, word="whole")
+        path = op.tempfile(".txt")
+        path.write_text("all of it")
+        for index in range(op.cursor or 0, 2):
+            op.reject(index, "probe", f"Item {index}.")
+            op.progress(index + 1, 2)
+            op.checkpoint(index + 1)
+            if op.attempt == 1:
+                raise Retry("once", after=0)
+        op.partial({"saved": 2})
+        op.log("It is half done.")
+        op.event("probe.halfway", {"saved": 2})
+        op.artifact(path, "report.txt", content_type="text/plain")
+        op.spawn("probe.saves", [{"to": 1}] * 2)
+        return {"children": len(op.gather())}
+
+    @classmethod
+    def forget(cls, operation: Operation) -> None:
+        unlock(operation.input["diary"], "forget")
+
+
 @register("probe.litters")
 class Litters(OperationTask):
     """Makes a temporary file, a temporary folder and two artifacts, locks something, and ends as it is told to."""
