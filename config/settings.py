@@ -88,8 +88,12 @@ DATABASE_URL = data_directory.database_url(DATA)
 _database: dict[str, Any] = {**dj_database_url.parse(DATABASE_URL, conn_max_age=60, conn_health_checks=True)}
 # Django's defaults fail one in four read-then-write transactions as soon as two processes write.
 SQLITE_OPTIONS = {"transaction_mode": "IMMEDIATE", "timeout": 20, "init_command": "PRAGMA journal_mode=WAL;"}
+# A process that is frozen in a transaction would keep its rows from everybody, and from who would rescue them.
+POSTGRES_OPTIONS = {"options": "-c idle_in_transaction_session_timeout=20s"}
 if _database["ENGINE"].endswith("sqlite3"):
     _database["OPTIONS"] = SQLITE_OPTIONS
+elif _database["ENGINE"].endswith("postgresql"):
+    _database["OPTIONS"] = POSTGRES_OPTIONS | _database.get("OPTIONS", {})
 DATABASES = {"default": _database}
 
 # --- Valkey: hints between processes, and the broker ---

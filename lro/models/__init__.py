@@ -2,9 +2,10 @@
 
 from .artifact import Artifact
 from .attempt import Attempt
+from .duty import Duty
 from .event import Event
 from .operation import Operation
 from .reject import Reject
 from .resource import Resource
 
-__all__ = ["Artifact", "Attempt", "Event", "Operation", "Reject", "Resource"]
+__all__ = ["Artifact", "Attempt", "Duty", "Event", "Operation", "Reject", "Resource"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,21 +16,33 @@ from django.db.models.functions import Now
 
 from ..conf import conf
 from ..lifecycle import leases, retries, transitions
-from ..models import Operation
+from ..models import Duty, Operation
 from ..states import HELD, State, sources
 from . import fan_out, pruner, queueing, resources
 
 logger = logging.getLogger(__name__)
-Duty = Callable[[], int]
+#: One duty's turn; the answer is how often it did something.
+Work = Callable[[], int]
 _SOON = 0.1
 
 
-def reconcile(duties: Sequence[Duty] | None = None) -> dict[str, int]:
+def reconcile(duties: Sequence[Work] | None = None) -> dict[str, int]:
     """One round of these duties, or of all; how often each did something."""
-    done = {duty.__name__: duty() for duty in (DUTIES + CHORES if duties is None else duties)}
+    done = {duty.__name__: _do(duty) for duty in (DUTIES + CHORES if duties is None else duties)}
     if any(done.values()):
         logger.info("reconciled: %s", ", ".join(f"{name} {count}" for name, count in done.items() if count))
     return done
+
+
+def _do(duty: Work) -> int:
+    """Do it, and count it where there was something to do."""
+    began = time.monotonic()
+    count = duty()
+    if count:
+        mine, _ = Duty.objects.get_or_create(name=duty.__name__)
+        seconds = F("seconds") + (time.monotonic() - began)
+        Duty.objects.filter(pk=mine.pk).update(done=F("done") + count, seconds=seconds, last_done_at=Now())
+    return count
 
 
 def rescue_dead() -> int:
@@ -81,7 +94,7 @@ def wake_forgotten() -> int:
     return sum(_wake(forgotten, queue) for queue in forgotten.order_by().values_list("queue", flat=True).distinct())
 
 
-DUTIES: list[Duty] = [
+DUTIES: list[Work] = [
     rescue_dead,
     rescue_expired,
     stop_unheard,
@@ -94,7 +107,7 @@ DUTIES: list[Duty] = [
     wake_forgotten,
 ]
 #: These call what authors wrote and delete files: in a thread of their own, as no rescue may wait for that.
-CHORES: list[Duty] = [resources.release_left, pruner.prune_expired]
+CHORES: list[Work] = [resources.release_left, pruner.prune_expired]
 
 
 def rescue_of(main_pid: int, pid: int) -> int:
@@ -156,7 +169,11 @@ class Reconciler(threading.Thread):
     """Does its duties in the background of a worker, at its start and then every few seconds."""
 
     def __init__(
-        self, duties: Sequence[Duty] = DUTIES, *, name: str = "lro-reconciler", then: Reconciler | None = None
+        self,
+        duties: Sequence[Work] = DUTIES,
+        *,
+        name: str = "lro-reconciler",
+        then: Reconciler | None = None,
     ) -> None:
         super().__init__(name=name, daemon=True)
         self._duties, self._then = duties, then

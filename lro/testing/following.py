@@ -37,7 +37,7 @@ def followed(operation: Operation) -> Iterator[list[dict[str, Any]]]:
             log.await_all()
         finally:
             log.stop()
-            readers.submit(connection.close).result()
+            readers.submit(lambda: connection.close()).result()  # that of its own thread
             readers.shutdown()
 
 

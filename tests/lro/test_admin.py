@@ -12,7 +12,7 @@ from django.core.files.base import ContentFile
 from django.test import Client
 from django.urls import reverse
 
-from lro.models import Artifact, Event, Operation
+from lro.models import Artifact, Duty, Event, Operation
 from lro.runtime import control, submission
 from lro.testing import run_attempt
 from uploads.models import Dataset, Upload
@@ -273,3 +273,11 @@ def test_uploads_and_datasets_are_there_to_look_at(django_user_model: Any, alice
     assert "People" in html
     assert page_of(operation) in html
     assert client.get("/admin/uploads/dataset/add/").status_code == 403
+
+
+def test_the_sum_of_what_the_reconcilers_did_is_only_to_be_looked_at(admin_user: Any) -> None:
+    Duty.objects.create(name="rescue_dead", done=12, seconds=0.5)
+    page = browser(admin_user).get("/admin/lro/duty/")
+    assert "rescue_dead" in page.content.decode()
+    assert browser(admin_user).get("/admin/lro/duty/add/").status_code == 403
+    assert browser(admin_user).post("/admin/lro/duty/rescue_dead/delete/", {"post": "yes"}).status_code == 403

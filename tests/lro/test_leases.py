@@ -7,6 +7,9 @@ import socket
 import subprocess
 import sys
 
+import pytest
+from django.db import connection
+
 from lro.lifecycle import leases
 
 
@@ -35,3 +38,10 @@ def test_a_process_that_was_not_buried_yet_is_dead() -> None:
         while not leases._is_zombie(zombie.pid):
             pass
         assert not leases.is_alive(zombie.pid)
+
+
+@pytest.mark.skipif("connection.vendor != 'postgresql'")
+def test_a_process_that_is_frozen_in_a_transaction_keeps_its_rows_from_nobody_for_long(db: None) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW idle_in_transaction_session_timeout")
+        assert cursor.fetchone() == ("20s",)

@@ -7,11 +7,14 @@ from typing import Any
 import pytest
 
 from lro.models import Event, Operation
+from lro.runtime import submission
 from lro.testing import (
     assert_consistent,
     cancel_after,
     crash_after,
     duplicate,
+    followed,
+    following,
     lose_pushes,
     pause_after,
     run_due,
@@ -36,6 +39,33 @@ class TestRunOperation:
 
     def test_leaves_what_failed_as_it_is(self, alice: Any) -> None:
         assert run_operation("probe.fails", {}, alice).error["code"] == "no_luck"
+
+
+class TestAFollower:
+    def test_hears_every_event_once_and_in_order(self, alice: Any) -> None:
+        operation = submission.submit(*SAVES, alice).operation
+        with followed(operation) as events:
+            run_due()
+        assert [event["kind"] for event in events][:2] == ["created", "started"]
+        assert events[-1]["kind"] == "succeeded"
+
+    def test_hears_them_even_where_every_push_is_lost(self, alice: Any) -> None:
+        operation = submission.submit(*SAVES, alice).operation
+        with lose_pushes(), followed(operation) as events:
+            run_due()
+        assert events[-1]["kind"] == "succeeded"
+
+    def test_says_what_was_not_heard(self, alice: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        operation = submission.submit(*SAVES, alice).operation
+        monkeypatch.setattr(following, "_WITHIN_SECONDS", 0.5)
+
+        def forge() -> None:
+            with followed(operation):
+                run_due()
+                Event.objects.filter(operation=operation, kind="started").update(kind="begun")
+
+        with pytest.raises(AssertionError, match="The follower heard"):
+            forge()
 
 
 class TestAFault:

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
+from ...models import Duty
 from ...runtime.reconciler import CHORES, Reconciler, reconcile
 from ...runtime.resources import take_up_again
 
@@ -17,14 +18,19 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "--once", action="store_true", help="one round, also of what was given up, and say what it did"
+            "--once",
+            action="store_true",
+            help="one round, also of what was given up; say what it did",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["once"]:
             take_up_again()
-            for duty, count in reconcile().items():
-                self.stdout.write(f"{duty:<16} {count}")
+            done, so_far = reconcile(), Duty.objects.in_bulk()
+            for duty, count in done.items():
+                known = so_far.get(duty)
+                since = f"   {known.done:,} so far, last at {known.last_done_at:%Y-%m-%d %H:%M:%S}" if known else ""
+                self.stdout.write(f"{duty:<16} {count}{since}")
             return
         chores = Reconciler(CHORES, name="lro-chores")
         reconciler = Reconciler(then=chores)
