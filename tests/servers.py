@@ -1,4 +1,7 @@
-"""A pytest plugin: one embedded PostgreSQL and one embedded Valkey for the whole run, in a folder of its own."""
+"""A pytest plugin: one embedded PostgreSQL and one embedded Valkey for the whole run, in a folder of its own.
+
+Who runs pytest again and again keeps them running in `LRO_TEST_DATA_DIR`.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,11 @@ from pathlib import Path
 import pytest
 
 _IS_CONTROLLER = "PYTEST_XDIST_WORKER" not in os.environ
+_GIVEN = os.environ.get("LRO_TEST_DATA_DIR")
 _stack = ExitStack()
 
 if _IS_CONTROLLER:
-    os.environ["LRO_DATA_DIR"] = tempfile.mkdtemp(prefix="lro-tests-")
+    os.environ["LRO_DATA_DIR"] = _GIVEN or tempfile.mkdtemp(prefix="lro-tests-")
     os.environ.pop("DATABASE_URL", None)
     os.environ.pop("REDIS_URL", None)
 
@@ -29,4 +33,5 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     if _IS_CONTROLLER:
         _stack.close()
+    if _IS_CONTROLLER and not _GIVEN:
         shutil.rmtree(Path(os.environ["LRO_DATA_DIR"]), ignore_errors=True)

@@ -1,13 +1,15 @@
 """Change the core in one small place at a time and see that a test fails: `make mutants`.
 
 Each mutant drops a condition, a changed column, a statement, or turns a comparison, a sum or a choice around. It is
-tried in a copy of the project. What survives is printed with its line: a guard that no test would miss.
+tried in a copy of the project, by the tests that come by its line, the quickest first. What survives is printed with
+its line: a guard that no test would miss.
 """
 
 from __future__ import annotations
 
 import argparse
 import ast
+import contextlib
 import os
 import random
 import shutil
@@ -16,8 +18,16 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
+from xml.etree import ElementTree
+
+from coverage import CoverageData
+
+from config.data_directory import DataDirectory
+from config.embedded import serving
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULES = [
@@ -119,6 +129,32 @@ def _arguments(node: ast.Call) -> Iterator[_Place]:
             yield _Place(argument, f"drop {ast.unparse(argument)[:60]}", lambda n=node, i=index: n.args.pop(i))
 
 
+@dataclass(frozen=True)
+class Mutant:
+    module: str
+    line: int
+    what: str
+    source: str
+
+    def __str__(self) -> str:
+        return f"{self.module}:{self.line}: {self.what}"
+
+
+@dataclass
+class Copy:
+    """A copy of the project with running servers, in which one mutant after another is tried."""
+
+    root: Path
+
+    def pytest(self, *arguments: str, timeout: float | None = None) -> int:
+        command = [sys.executable, "-m", "pytest", "-q", "-n0", "--reuse-db", "-p", "no:cacheprovider", *arguments]
+        environment = os.environ | {"PYTHONPATH": str(self.root), "LRO_TEST_DATA_DIR": str(self.root / "data")}
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            ended = subprocess.run(command, cwd=self.root, env=environment, capture_output=True, timeout=timeout)
+            return ended.returncode
+        return -1
+
+
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sample", type=int, help="so many, chosen at random, instead of all")
@@ -126,47 +162,85 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("modules", nargs="*", default=MODULES)
     options = parser.parse_args(arguments)
-    found = [(name, *mutant) for name in options.modules for mutant in mutants((ROOT / name).read_text())]
+    found = [Mutant(name, *mutant) for name in options.modules for mutant in mutants((ROOT / name).read_text())]
     chosen = random.Random(options.seed).sample(found, min(options.sample or len(found), len(found)))
-    with tempfile.TemporaryDirectory(prefix="lro-mutants-") as folder:
-        copies: SimpleQueue[Path] = SimpleQueue()
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="lro-mutants-"))
+        copies: SimpleQueue[Copy] = SimpleQueue()
         for number in range(options.jobs):
-            copies.put(_copy(Path(folder, str(number))))
+            copy = _copy(Path(folder, str(number)))
+            stack.enter_context(serving(DataDirectory(copy.root / "data")))
+            copies.put(copy)
+        tests = _tests_by_line(copies)
         with ThreadPoolExecutor(options.jobs) as pool:
-            survivors = [line for line in pool.map(lambda mutant: _survives(mutant, copies), chosen) if line]
+            survivors = [one for one in pool.map(lambda mutant: _survives(mutant, tests, copies), chosen) if one]
     killed = len(chosen) - len(survivors)
     print(f"{killed} of {len(chosen)} mutants were killed ({killed / len(chosen):.1%}), of {len(found)} there are.")
     return 0 if killed / len(chosen) >= 0.95 else 1
 
 
-def _copy(target: Path) -> Path:
+def _copy(target: Path) -> Copy:
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
     for name in listed.splitlines():
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / name, target / name)
-    return target
+    return Copy(target)
 
 
-def _survives(mutant: tuple[str, int, str, str], copies: SimpleQueue[Path]) -> str:
-    name, line, what, source = mutant
-    root = copies.get()
-    whole = (root / name).read_text()
+def _tests_by_line(copies: SimpleQueue[Copy]) -> dict[tuple[str, int], list[str]]:
+    """Which tests execute a line, the quickest first; what is executed at import time concerns all."""
+    copy = copies.get()
+    (copy.root / "trace.ini").write_text("[run]\nsource = lro\ndynamic_context = test_function\n")
+    report, trace = copy.root / "report.xml", copy.root / "trace"
+    command = ["coverage", "run", f"--rcfile={copy.root / 'trace.ini'}", f"--data-file={trace}"]
+    environment = os.environ | {"PYTHONPATH": str(copy.root), "LRO_TEST_DATA_DIR": str(copy.root / "data")}
+    pytest = ["-m", "pytest", "-q", "-n0", "--reuse-db", "-p", "no:cacheprovider", f"--junitxml={report}", *TESTS]
+    subprocess.run([sys.executable, "-m", *command, *pytest], cwd=copy.root, env=environment, check=True)
+    others = [copies.get() for _ in range(copies.qsize())]
+    for other in others:  # each has its own database, which the first run makes
+        other.pytest("--co", TESTS[0])
+    for each in (copy, *others):
+        copies.put(each)
+    return dict(_read_trace(trace, copy.root, _seconds(report)))
+
+
+def _seconds(report: Path) -> dict[str, float]:
+    """By the name that coverage gives a test: its longest case counts."""
+    seconds: dict[str, float] = {}
+    for case in ElementTree.parse(report).iter("testcase"):
+        name = f"{case.get('classname')}.{str(case.get('name')).partition('[')[0]}"
+        seconds[name] = seconds.get(name, 0.0) + float(case.get("time") or 0)
+    return seconds
+
+
+def _read_trace(trace: Path, root: Path, seconds: dict[str, float]) -> Iterator[tuple[tuple[str, int], list[str]]]:
+    data = CoverageData(str(trace))
+    data.read()
+    for module in MODULES:
+        for line, contexts in data.contexts_by_lineno(str(root / module)).items():
+            names = sorted((name for name in contexts if name), key=lambda name: seconds.get(name, 60.0))
+            yield (module, line), [_as_node(name) for name in names]
+
+
+def _as_node(name: str) -> str:
+    """`tests.lro.test_x.TestY.test_z` as pytest names it."""
+    parts = name.split(".")
+    return "::".join(["/".join(parts[:3]) + ".py", *parts[3:]])
+
+
+def _survives(mutant: Mutant, tests: dict[tuple[str, int], list[str]], copies: SimpleQueue[Copy]) -> str:
+    copy = copies.get()
+    path = copy.root / mutant.module
+    whole = path.read_text()
     try:
-        (root / name).write_text(source)
-        tests = [test for test in TESTS if (root / test).exists()]
-        command = [sys.executable, "-m", "pytest", "-x", "-q", "-n0", "-p", "no:cacheprovider", *tests]
-        environment = os.environ | {"PYTHONPATH": str(root), "LRO_DATA_DIR": str(root / "data")}
-        try:
-            ended = subprocess.run(command, cwd=root, env=environment, capture_output=True, timeout=240)
-            is_killed = ended.returncode != 0
-        except subprocess.TimeoutExpired:
-            is_killed = True
+        path.write_text(mutant.source)
+        chosen = tests.get((mutant.module, mutant.line)) or TESTS
+        is_killed = copy.pytest("-x", *chosen, timeout=240) != 0
     finally:
-        (root / name).write_text(whole)
-        copies.put(root)
-    label = f"{name}:{line}: {what}"
-    print(f"{'killed  ' if is_killed else 'SURVIVED'} {label}", flush=True)
-    return "" if is_killed else label
+        path.write_text(whole)
+        copies.put(copy)
+    print(f"{'killed  ' if is_killed else 'SURVIVED'} {mutant}", flush=True)
+    return "" if is_killed else str(mutant)
 
 
 if __name__ == "__main__":
