@@ -20,7 +20,7 @@ from ..models import Operation
 from ..states import State
 from .operations import OperationTask
 
-QUEUE, REJECT, REPLACE = "queue", "reject", "replace"
+REJECT, REPLACE = "reject", "replace"
 _MINUTE = timedelta(minutes=1)
 _COUNT_SECONDS = 1.0
 

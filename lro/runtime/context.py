@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from django.core.files import File
 from django.core.files.storage import default_storage
 from django.db import InterfaceError, OperationalError, connection, transaction
-from django.db.models import F
+from django.db.models import F, Q
 
 from ..conf import conf
 from ..events import journal
@@ -212,18 +212,24 @@ class OperationContext:
             raise LeaseLost
 
     def _commit(self, cursor: Any, number: int, save: Callable[[], object] | None) -> None:
+        """The fenced update comes first, so that whoever lost the lease writes nothing."""
+        mine, count = held_by(self._held.fence), len(self._rejects)
+        changes = {"checkpoint": cursor, "checkpoints": number, "failures": 0, "crashes": 0}
         with transaction.atomic():
-            held = Operation.objects.filter(held_by(self._held.fence), pk=self.id)
-            changes = {"checkpoint": cursor, "checkpoints": number, "failures": 0, "crashes": 0}
-            if not held.filter(checkpoints=number - 1).update(**changes, rejected=F("rejected") + len(self._rejects)):
-                if held.filter(checkpoints=number).exists():
+            if not self._advance(mine & Q(checkpoints=number - 1), {**changes, "rejected": F("rejected") + count}):
+                if Operation.objects.filter(mine, pk=self.id, checkpoints=number).exists():
                     return  # the connection broke in COMMIT, and the commit had gone through
                 raise LeaseLost
             rows = (Reject(operation_id=self.id, **reject) for reject in self._rejects)
             Reject.objects.bulk_create(rows, batch_size=1000)
             if save is not None:
                 save()
-            self._tell_rejects()
+
+    def _advance(self, where: Q, changes: dict[str, Any]) -> bool:
+        if not self._rejects:
+            return bool(Operation.objects.filter(where, pk=self.id).update(**changes))
+        news = reject_news(self._rejects, self.rejected)
+        return journal.append(self.id, [("reject", news)], where=where, **changes) is not None
 
     def _keep(self, resource: Resource, name: str, values: dict[str, Any]) -> tuple[Artifact, list[Resource]]:
         """The row that the file belongs to from now on, and the file that it had before."""
@@ -235,11 +241,6 @@ class OperationContext:
             replaced = [discard_file(file) for file in mine.values_list("file", flat=True)]
             Resource.objects.bulk_create(replaced)
             return mine.update_or_create(operation_id=self.id, name=name, defaults=values)[0], replaced
-
-    def _tell_rejects(self) -> None:
-        if self._rejects:
-            sample = [{key: r[key] for key in ("position", "code", "message")} for r in self._rejects[:5]]
-            self._write("reject", {"count": len(self._rejects), "total": self.rejected, "sample": sample})
 
     def _persevere(self, write: Callable[[], Item]) -> Item:
         """Repeat `write` while the database is away, as long as the lease may still be ours: no attempt is spent."""
@@ -267,3 +268,9 @@ def reject_row(
         "message": message.replace("\0", "�"),
         "raw": raw[:1024].replace("\0", "�"),
     }
+
+
+def reject_news(rejects: list[dict[str, Any]], total: int) -> dict[str, Any]:
+    """What the event of new rejects tells: how many, how many in all, and the first few."""
+    sample = [{name: row[name] for name in ("position", "code", "message")} for row in rejects[:5]]
+    return {"count": len(rejects), "total": total, "sample": sample}

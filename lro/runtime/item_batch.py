@@ -18,7 +18,7 @@ from ..lifecycle.leases import held_by
 from ..models import Operation, Reject
 from ..states import State
 from ..storable import storable
-from .context import reject_row
+from .context import reject_news, reject_row
 from .sources import Keyed, Place
 
 if TYPE_CHECKING:
@@ -131,8 +131,7 @@ class Batch:
         Reject.objects.bulk_create((Reject(operation_id=op.id, **row) for row in self.rejects), batch_size=1000)
         entries, changes = self._run.progress(self.place, at_once=at_once)
         if count:
-            sample = [{name: row[name] for name in ("position", "code", "message")} for row in self.rejects[:5]]
-            entries.insert(0, ("reject", {"count": count, "total": op.rejected + count, "sample": sample}))
+            entries.insert(0, ("reject", reject_news(self.rejects, op.rejected + count)))
         cursor = storable(asdict(self.place), what="checkpoint", max_bytes=conf().input_max_bytes)
         changes |= {"checkpoint": cursor, "rejected": F("rejected") + count}
         if journal.append(op.id, entries, where=held_by(op._held.fence), **changes) is None:

@@ -18,6 +18,7 @@ from django.conf import settings
 from config import data_directory
 from tests.chaos import hurts
 from tests.chaos.load import ITEMS
+from tests.chaos.run import hurt_while
 from tests.end_to_end.stack import ALIAS, Stack, running
 from tests.probe.models import Mark
 from tests.waiting import until
@@ -34,23 +35,14 @@ def one_round(seed: int, *, kills: int, operations: int, pause: float = 1.2) -> 
     with running("--workers", "2", "--concurrency", "2", **ENVIRONMENT) as stack:
         load = Load(stack, seed, operations)
         load.start()
-        names: Counter[str] = Counter()
-        began = time.monotonic()
-        while sum(names.values()) < kills or load.is_alive():
-            hurt = chance.choices(list(kinds), list(kinds.values()))[0]
-            stack.ask(lambda hurt=hurt: hurt(stack, chance), None)
-            names[hurt.__name__] += 1
-            time.sleep(chance.expovariate(1 / pause))
-        seconds = time.monotonic() - began
+        facts, _ = hurt_while(load, stack, chance, kinds, kills=kills, pause=pause)
         drained = await_rest(stack)
         items = Mark.objects.using(ALIAS).values_list("item", flat=True)
         found = Counter(item.split()[0] for item in set(items))
         again = Counter(item.split()[0] for item in items.iterator())
         return {
             "seed": seed,
-            "kills": sum(names.values()),
-            "by": dict(names),
-            "seconds": round(seconds, 1),
+            **facts,
             "drained_seconds": round(drained, 1),
             "operations": len(load.accepted),
             "attempts": 0,
@@ -67,6 +59,7 @@ class Load(threading.Thread):
     def __init__(self, stack: Stack, seed: int, count: int) -> None:
         super().__init__(name="load", daemon=True)
         self.accepted: list[str] = []
+        self.problem = ""
         self._stack, self._chance, self._count = stack, random.Random(seed), count
         self._app = Celery(broker=data_directory.broker_url(stack.run["redis_url"]))
         self._app.conf.broker_transport_options = settings.CELERY_BROKER_TRANSPORT_OPTIONS

@@ -95,27 +95,27 @@ def one_round(
     with running(*workers, LRO_TEST_SETTINGS=json.dumps(SETTINGS)) as stack:
         load = Load(stack, seed, operations, per_second=per_second)
         load.start()
-        hits: list[tuple[float, str]] = []
-        names: Counter[str] = Counter()
-        began = time.monotonic()
-        while sum(names.values()) < kills or not load.is_done:
-            assert not load.problem, load.problem
-            hurt = chance.choices(list(hurts), list(hurts.values()))[0]
-            with _patience():
-                hits += [(time.time(), operation) for operation in hurt(stack, chance)]
-                names[hurt.__name__] += 1
-            time.sleep(chance.expovariate(1 / pause))
-        load.join()
-        seconds = time.monotonic() - began
+        facts, hits = hurt_while(load, stack, chance, hurts, kills=kills, pause=pause)
         drained = await_drained(stack, within=_DRAIN_SECONDS)
-        return {
-            "seed": seed,
-            "kills": sum(names.values()),
-            "by": dict(names),
-            "seconds": round(seconds, 1),
-            "drained_seconds": round(drained, 1),
-            **verdict(stack, load.accepted, hits),
-        }
+        return {"seed": seed, **facts, "drained_seconds": round(drained, 1), **verdict(stack, load.accepted, hits)}
+
+
+def hurt_while(
+    load: Any, stack: Any, chance: random.Random, hurts: dict[Any, int], *, kills: int, pause: float
+) -> tuple[dict[str, Any], list[tuple[float, str]]]:
+    """Hurt the system while the load lasts, and at least so often; the facts, and what was hit when."""
+    hits: list[tuple[float, str]] = []
+    names: Counter[str] = Counter()
+    began = time.monotonic()
+    while sum(names.values()) < kills or load.is_alive():
+        hurt = chance.choices(list(hurts), list(hurts.values()))[0]
+        with _patience():
+            hits += [(time.time(), operation) for operation in hurt(stack, chance)]
+            names[hurt.__name__] += 1
+        time.sleep(chance.expovariate(1 / pause))
+    assert not load.problem, load.problem
+    seconds = round(time.monotonic() - began, 1)
+    return {"kills": sum(names.values()), "by": dict(names), "seconds": seconds}, hits
 
 
 @contextmanager

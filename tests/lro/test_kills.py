@@ -64,8 +64,8 @@ NO_STEPS = {
 class Teller:
     """Tells stories in this process: submits, acts, and is the worker and the reconciler too."""
 
-    def __init__(self, owner: Any, folder: Path) -> None:
-        self.owner, self.diary, self.files = owner, str(folder / "diary"), folder / "files"
+    def __init__(self, owner: Any, diary: str, files: Path) -> None:
+        self.owner, self.diary, self.files = owner, diary, files
 
     def submit(self, name: str, key: str = "once", **data: Any) -> Operation:
         return submission.submit(f"probe.{name}", data, self.owner, idempotency_key=key).operation
@@ -235,10 +235,9 @@ STORIES: list[Story] = [
 
 
 @pytest.fixture
-def teller(alice: Any, tmp_path: Path, settings: Any) -> Teller:
-    settings.MEDIA_ROOT = tmp_path / "files"
+def teller(alice: Any, diary: Path, files: Path, settings: Any) -> Teller:
     settings.LRO = {"RETRY_BASE_SECONDS": 0.0, "MAX_CRASHES": 50, "MAX_ATTEMPTS": 50}
-    return Teller(alice, tmp_path)
+    return Teller(alice, str(diary), files)
 
 
 def in_another_process(work: Callable[[], object], within: float = 60) -> int:

@@ -24,18 +24,7 @@ from lro.transports import access, payloads
 from tests.lro.test_children import work_off
 from tests.lro.test_resources import stored, words
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("checked")]
-
-
-@pytest.fixture(autouse=True)
-def files(settings: Any, tmp_path: Path) -> Path:
-    settings.MEDIA_ROOT = tmp_path / "files"
-    return tmp_path / "files"
-
-
-@pytest.fixture
-def diary(tmp_path: Path) -> Path:
-    return tmp_path / "diary"
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("files", "checked")]
 
 
 def litter(owner: Any, diary: Path, **data: Any) -> Operation:

@@ -24,21 +24,10 @@ from lro.runtime import diagnosis, executor, reconciler, resources, submission
 from lro.testing import run_attempt, violations_of
 from tests.waiting import until
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("checked")]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("files", "checked")]
 
 DEAD = leases.worker_name(2**22 + 1, 2**22 + 2)
 LOST = retries.lost("gone")
-
-
-@pytest.fixture(autouse=True)
-def files(settings: Any, tmp_path: Path) -> Path:
-    settings.MEDIA_ROOT = tmp_path / "files"
-    return tmp_path / "files"
-
-
-@pytest.fixture
-def diary(tmp_path: Path) -> Path:
-    return tmp_path / "diary"
 
 
 def words(diary: Path) -> list[str]:

@@ -18,13 +18,7 @@ from tests.uploads.generator import write_dirty_csv
 from uploads.models import Dataset, Upload
 from uploads.operations import Import
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("checked")]
-
-
-@pytest.fixture(autouse=True)
-def files(settings: Any, tmp_path: Path) -> Path:
-    settings.MEDIA_ROOT = tmp_path / "files"
-    return tmp_path / "files"
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("files", "checked")]
 
 
 @pytest.fixture
