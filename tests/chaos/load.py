@@ -18,6 +18,8 @@ from tests.waiting import until
 
 ITEMS = 2
 _SAVES = {"to": ITEMS, "seconds_each": 0.005}
+#: What is submitted, and how often.
+KINDS = {"saves": 40, "splits": 35, "flaky": 15, "counts": 10}
 _CHILDREN = ["probe.saves", "probe.counts", "probe.counts"]
 #: No more is submitted while so many wait or run.
 _OPEN_AT_ONCE = 200
@@ -35,23 +37,21 @@ class Accepted:
 class Load(threading.Thread):
     """Submits until `count` operations are made, children included; asks again when it is cut off."""
 
-    def __init__(self, stack: Stack, seed: int, count: int, *, per_second: float) -> None:
+    def __init__(
+        self, stack: Stack, seed: int, count: int, *, per_second: float, kinds: dict[str, int] = KINDS
+    ) -> None:
         super().__init__(name="load", daemon=True)
         self.accepted: list[Accepted] = []
         self.problem = ""
         self._made = 0
         self._stack, self._chance, self._count = stack, random.Random(seed), count
-        self._pause = 1 / per_second
+        self._pause, self._kinds = 1 / per_second, kinds
         self._client = stack.client()
-
-    @property
-    def is_done(self) -> bool:
-        return self._made >= self._count
 
     def run(self) -> None:
         try:
             due = time.monotonic()
-            while not self.is_done:
+            while self._made < self._count:
                 name, data = self._next()
                 self.accepted.append(self._submit(name, data))
                 self._made += 1 + len(data.get("inputs", ()))
@@ -69,7 +69,7 @@ class Load(threading.Thread):
         return bool(self._stack.ask(lambda: active.count() < _OPEN_AT_ONCE, False))
 
     def _next(self) -> tuple[str, dict[str, Any]]:
-        name = self._chance.choices(["saves", "splits", "flaky", "counts"], [40, 35, 15, 10])[0]
+        name = self._chance.choices(list(self._kinds), list(self._kinds.values()))[0]
         data: dict[str, dict[str, Any]] = {
             "saves": _SAVES,
             "splits": {"child": self._chance.choice(_CHILDREN), "inputs": [_SAVES] * 40},

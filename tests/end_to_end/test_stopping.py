@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from lro.lifecycle import leases
+from lro.models import Attempt, Operation
+from tests.chaos.load import Load
 from tests.end_to_end.stack import ALIAS, Stack
 from tests.waiting import until
 
@@ -77,3 +79,28 @@ def test_a_deploy_in_the_middle_loses_nothing_and_spends_no_attempt(
     assert (operation.state, operation.failures) == ("succeeded", 0)
     outcomes = list(operation.attempts.using(ALIAS).values_list("outcome", flat=True))
     assert outcomes == ["interrupted", "succeeded"]
+
+
+def are_replaced(stack: Stack, before: dict[str, int]) -> bool:
+    now = stack.run["processes"]
+    return all(now.get(name, pid) != pid for name, pid in before.items())
+
+
+def test_a_deploy_of_web_and_worker_under_load_loses_nothing_and_spends_no_attempt(drained: Stack) -> None:
+    load = Load(drained, seed=1, count=150, per_second=10, kinds={"saves": 8, "splits": 1})
+    load.start()
+    for count in (3, 10):
+        until(lambda count=count: len(load.accepted) >= count, what="requests are accepted")
+        before = {name: drained.pid(name) for name in ("web", "worker1")}
+        for pid in before.values():
+            os.kill(pid, signal.SIGTERM)
+        until(lambda before=before: are_replaced(drained, before), what="new processes")
+    load.join()
+    assert not load.problem
+    for one in load.accepted:
+        assert drained.await_end(one.id).state == "succeeded"
+    family = Operation.objects.using(ALIAS).filter(root_id__in=[one.id for one in load.accepted])
+    assert family.count() >= 150
+    assert not family.exclude(failures=0, crashes=0).exists()
+    outcomes = Attempt.objects.using(ALIAS).filter(operation__in=family).values_list("outcome", flat=True)
+    assert set(outcomes) <= {"succeeded", "interrupted", "waiting"}

@@ -35,7 +35,11 @@ from lro.states import State
 from lro.testing import assert_consistent, cancel_after, cut, kill, steps, strike
 from tests.probe.models import Mark
 
-pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.skipif("connection.vendor != 'postgresql' and not IS_WHOLE", reason="takes long, and is the same"),
+]
 
 Story = Callable[["Teller"], object]
 #: What asks, decides or declares, and writes nothing; what only Celery calls; and what stands in a table of functions.
