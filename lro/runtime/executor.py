@@ -34,13 +34,14 @@ _IN_A_ROW = 20
 def work_off(operation_id: UUID) -> None:
     """Execute the operation, and then what is due in its queue, the oldest first.
 
-    So a rescued operation goes on before what came later, and a lost wake waits no longer than others' work takes.
+    So a rescued operation goes on before what came later, and a lost wake waits no longer than others' work takes. A
+    wake whose operation another worker took already stands for whatever is due by now.
     """
     held = execute(operation_id)
+    queue = held.queue if held is not None else queueing.of(operation_id)
     for _ in range(_IN_A_ROW):
-        if held is None or shutdown.is_asked():
+        if shutdown.is_asked() or not any(execute(pk) for pk in queueing.due(queue)):
             return
-        held = next((done for pk in queueing.due(held.queue) if (done := execute(pk))), None)
 
 
 def execute(operation_id: UUID) -> Operation | None:

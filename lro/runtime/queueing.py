@@ -43,7 +43,12 @@ def wake_now(operation: Operation) -> bool:
     return is_sent
 
 
-def due(queue: str) -> list[UUID]:
+def of(operation_id: UUID) -> str | None:
+    """The queue of an operation; None where it was deleted."""
+    return Operation.objects.filter(pk=operation_id).values_list("queue", flat=True).first()
+
+
+def due(queue: str | None) -> list[UUID]:
     """The oldest operations of the queue that could be claimed now; a few, as others are after the first too."""
     rows = Operation.objects.filter(leases.claimable(), queue=queue)
     return list(rows.order_by("id").values_list("pk", flat=True)[:_CANDIDATES])
@@ -62,9 +67,10 @@ def length(queue: str) -> int:
     try:
         with current_app.connection_for_write() as broker:
             channel: Any = broker.default_channel
-            return int(channel.queue_declare(queue, passive=True).message_count)
-    except Exception as error:  # an empty queue is no queue to some brokers
-        logger.debug("the length of %s is unknown: %s", queue, error)
+            # As the worker declares it. Only to ask (passive) finds no queue where Redis has a key prefix.
+            return int(channel.queue_declare(queue, durable=True, auto_delete=False).message_count)
+    except Exception as error:
+        logger.warning("the length of the queue %s is unknown: %s", queue, error)
         return 0
 
 

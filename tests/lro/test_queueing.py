@@ -1,0 +1,68 @@
+"""Wakes: lost, doubled or late, they do no harm, and they do not pile up."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from celery import current_app
+from django.db.models.functions import Now
+
+from lro.models import Operation
+from lro.runtime import executor, queueing, reconciler, submission
+from tests.waiting import until
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("checked")]
+
+
+@pytest.fixture
+def queue() -> str:
+    with current_app.connection_for_write() as broker:
+        channel: Any = broker.default_channel
+        channel.queue_declare("default", durable=True, auto_delete=False)
+        channel.queue_purge("default")
+    return "default"
+
+
+def submit(owner: Any) -> Operation:
+    return submission.submit("probe.counts", {"to": 1}, owner).operation
+
+
+def test_the_length_of_a_queue_is_that_of_the_broker(alice: Any, queue: str) -> None:
+    assert queueing.length(queue) == 0
+    operation = submit(alice)
+    until(lambda: queueing.length(queue) == 1, what="its wake has come")
+    queueing.wake_now(operation)
+    assert queueing.length(queue) == 2
+    executor.execute(operation.pk)
+
+
+def test_wakes_that_may_be_lost_are_sent_again_up_to_a_full_queue_and_no_further(
+    alice: Any, queue: str, settings: Any
+) -> None:
+    settings.LRO = {"BATCH_SIZE": 4, "REWAKE_SECONDS": 0}
+    for _ in range(3):
+        submit(alice)
+    until(lambda: queueing.length(queue) == 3, what="their wakes have come")
+    for _ in range(5):
+        reconciler.reconcile([reconciler.wake_forgotten])
+    assert queueing.length(queue) == 4
+    for operation in Operation.objects.all():
+        executor.execute(operation.pk)
+
+
+def test_a_wake_that_comes_too_late_stands_for_what_is_due_by_now(alice: Any) -> None:
+    first, second = submit(alice), submit(alice)
+    executor.execute(first.pk)
+    executor.work_off(first.pk)
+    second.refresh_from_db()
+    assert second.state == "succeeded"
+
+
+def test_a_wake_of_a_deleted_operation_does_no_harm(alice: Any) -> None:
+    operation = submit(alice)
+    other = Operation.objects.filter(pk=operation.pk)
+    other.update(run_at=Now())
+    executor.execute(operation.pk)
+    other.delete()
+    executor.work_off(operation.pk)
