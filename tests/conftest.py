@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from celery import current_app
 
 from tests.waiting import until
 
@@ -30,6 +31,16 @@ def files(settings: Any, tmp_path: Path) -> Path:
 def diary(tmp_path: Path) -> Path:
     """Where the operations that keep one write their words."""
     return tmp_path / "diary"
+
+
+@pytest.fixture
+def queue() -> str:
+    """The name of a queue of the broker that is empty now, whatever other tests sent to it."""
+    with current_app.connection_for_write() as broker:
+        channel: Any = broker.default_channel
+        channel.queue_declare("default", durable=True, auto_delete=False)
+        channel.queue_purge("default")
+    return "default"
 
 
 @pytest.fixture

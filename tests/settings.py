@@ -16,6 +16,9 @@ if os.environ.get("LRO_TEST_SQLITE"):  # `make test-sqlite`
             "OPTIONS": SQLITE_OPTIONS,
         }
     }
+# Two processes of pytest share a broker, and neither may see what the other one sent.
+_prefix = f"lro-{os.environ.get('PYTEST_XDIST_WORKER', 'main')}:"
+CELERY_BROKER_TRANSPORT_OPTIONS = {**CELERY_BROKER_TRANSPORT_OPTIONS, "global_keyprefix": _prefix}
 if seconds := os.environ.get("LRO_TEST_VISIBILITY_SECONDS"):
     CELERY_BROKER_TRANSPORT_OPTIONS = {**CELERY_BROKER_TRANSPORT_OPTIONS, "visibility_timeout": int(seconds)}
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

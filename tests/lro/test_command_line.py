@@ -289,7 +289,7 @@ def test_the_doctor_finds_a_queue_that_does_not_move(alice: Any) -> None:
     assert "clock" in out
 
 
-def test_one_round_of_the_reconciler_says_what_it_did(alice: Any) -> None:
+def test_one_round_of_the_reconciler_says_what_it_did(alice: Any, queue: str) -> None:
     operation = queued(alice)
     Operation.objects.filter(pk=operation.pk).update(woken_at=None)
     out = io.StringIO()

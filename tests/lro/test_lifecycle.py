@@ -182,7 +182,7 @@ class TestTheReconciler:
         assert reconciler.stop_unheard() == 1
         assert fresh(held).state == "cancelled"
 
-    def test_wakes_what_was_never_woken_and_not_what_just_was(self, alice: Any) -> None:
+    def test_wakes_what_was_never_woken_and_not_what_just_was(self, alice: Any, queue: str) -> None:
         operation = submit(alice)
         Operation.objects.filter(pk=operation.pk).update(woken_at=None)
         assert reconciler.wake_forgotten() == 1

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from celery import current_app
 from django.db.models.functions import Now
 
 from lro.models import Operation
@@ -13,15 +12,6 @@ from lro.runtime import executor, queueing, reconciler, submission
 from tests.waiting import until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("checked")]
-
-
-@pytest.fixture
-def queue() -> str:
-    with current_app.connection_for_write() as broker:
-        channel: Any = broker.default_channel
-        channel.queue_declare("default", durable=True, auto_delete=False)
-        channel.queue_purge("default")
-    return "default"
 
 
 def submit(owner: Any) -> Operation:
