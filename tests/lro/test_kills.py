@@ -49,6 +49,7 @@ NO_STEPS = {
     "control.resume",
     "control.retry",
     "queueing.due",
+    "queueing.of",
     "submission.validate",
     "queueing.length",
     "fan_out.gathered",

@@ -20,6 +20,7 @@ from lro.testing import (
     run_due,
     run_operation,
 )
+from tests.waiting import until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("checked")]
 SAVES = ("probe.saves", {"to": 5})
@@ -60,8 +61,9 @@ class TestAFollower:
         monkeypatch.setattr(following, "_WITHIN_SECONDS", 0.5)
 
         def forge() -> None:
-            with followed(operation):
+            with followed(operation) as events:
                 run_due()
+                until(lambda: len(events) >= 2, what="it heard that it started")
                 Event.objects.filter(operation=operation, kind="started").update(kind="begun")
 
         with pytest.raises(AssertionError, match="The follower heard"):
