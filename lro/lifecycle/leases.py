@@ -66,7 +66,7 @@ def renew(operation_id: UUID, fence: int, progress: dict[str, Any] | None) -> St
 def lock(operation_id: UUID) -> bool:
     """Lock the row for this transaction, where nobody else has."""
     rows = Operation.objects.select_for_update(skip_locked=True).filter(pk=operation_id)
-    return bool(rows.values_list("pk", flat=True).first())
+    return bool(rows.values("pk").first())
 
 
 def asked_to_stop_for(operation_id: UUID) -> timedelta:

@@ -1,7 +1,8 @@
 """What may happen to an operation, a function each.
 
 Each function is one compare-and-set in one transaction with the event that tells of it, and returns the operation as
-it is afterwards, or None where somebody else was quicker. A worker passes the fence that it claimed with.
+it is afterwards, or None where somebody else was quicker. A worker passes the fence that it claimed with: it is the
+right one in a held state only, and from there the table of moves says the rest.
 """
 
 from __future__ import annotations
@@ -167,14 +168,14 @@ def wait(held: Operation, on_failure: str) -> Operation | None:
             State.WAITING,
             held.pk,
             entries,
-            Q(fence=held.fence, state=State.RUNNING, children_pending__gt=0),
+            Q(fence=held.fence, children_pending__gt=0),
             **waited,
             on_child_failure=on_failure,
         ) or enter(
             State.QUEUED,
             held.pk,
             entries,
-            Q(fence=held.fence, state=State.RUNNING, children_pending=0),
+            Q(fence=held.fence, children_pending=0),
             **waited,
             run_at=Now(),
             woken_at=None,
@@ -191,13 +192,13 @@ def stop(held: Operation) -> Operation | None:
             State.CANCELLED,
             held.pk,
             [("cancelled", {})],
-            Q(fence=held.fence, state=State.CANCELLING),
+            Q(fence=held.fence),
             **{**ended(), **REVOKED, "error": CANCELLED.as_error(held.attempt)},
         ) or enter(
             State.PAUSED,
             held.pk,
             [("paused", {})],
-            Q(fence=held.fence, state=State.PAUSING),
+            Q(fence=held.fence),
             **REVOKED,
             stop_requested_at=None,
         )
@@ -214,7 +215,7 @@ def release(held: Operation, reason: str, *, after: timedelta = timedelta()) -> 
             State.QUEUED,
             held.pk,
             [("interrupted", data)],
-            Q(fence=held.fence, state=State.RUNNING),
+            Q(fence=held.fence),
             **REVOKED,
             run_at=Now() + after,
             woken_at=None,

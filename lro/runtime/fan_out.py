@@ -110,7 +110,7 @@ def follow_up(child: Operation) -> None:
         follow_up(parent)
 
 
-def cascade(verb: str, parent_id: UUID, by: str, *, at_most: int | None = None) -> int:
+def cascade(verb: str, parent_id: UUID, by: str, *, at_most: int | None = None) -> None:
     """Do to the children what was done to their parent; each in a transaction of its own, the parent came first."""
     states = {"cancel": ~Q(state=State.CANCELLING), "pause": ~Q(state__in=[*_PAUSES, State.CANCELLING])}
     children = Operation.objects.filter(parent_id=parent_id)
@@ -120,11 +120,9 @@ def cascade(verb: str, parent_id: UUID, by: str, *, at_most: int | None = None) 
         children = children.filter(state__in=[State.FAILED, State.CANCELLED])
     else:
         children = children.active().filter(states[verb])
-    count = 0
     for child_id in list(children.order_by("child_index").values_list("pk", flat=True)[:at_most]):
-        count += _do(verb, child_id, by)
+        _do(verb, child_id, by)
         cascade(verb, child_id, by, at_most=at_most)
-    return count
 
 
 def _do(verb: str, operation_id: UUID, by: str) -> bool:
