@@ -62,6 +62,10 @@ cuts: $(READY) ## see that the walk through the browser fails without each of it
 chaos: $(READY) ## kill everything again and again while operations run, and count what is lost: ten rounds, half an hour
 	$(BIN)/python -m tests.chaos.run $(ARGS)
 
+.PHONY: reaction
+reaction: $(READY) ## how soon what was killed is at work again, and what was cancelled is gone
+	$(BIN)/python -m tests.chaos.reaction $(ARGS)
+
 .PHONY: mutants
 mutants: $(READY) ## change the core in one place at a time and see that a test fails; ARGS="--sample 50" for a part
 	$(BIN)/python -m tests.lro.mutants $(ARGS)

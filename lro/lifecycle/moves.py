@@ -83,7 +83,6 @@ def _tell_parent(child: Operation) -> None:
             State.QUEUED,
             parent.pk,
             [*entries, ("step", {"message": "Its last child ended."})],
-            Q(state=State.WAITING),
             run_at=Now(),
             woken_at=None,
             **counts,

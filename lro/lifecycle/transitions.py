@@ -175,7 +175,7 @@ def wait(held: Operation, on_failure: str) -> Operation | None:
             State.QUEUED,
             held.pk,
             entries,
-            Q(fence=held.fence, children_pending=0),
+            Q(fence=held.fence),
             **waited,
             run_at=Now(),
             woken_at=None,

@@ -27,7 +27,7 @@ def kill_child(stack: Stack, chance: random.Random) -> list[str]:
     if not held:
         return []
     operation, worker = chance.choice(held)
-    _signal(int(worker.rsplit("/", 1)[1]), signal.SIGKILL)
+    send(int(worker.rsplit("/", 1)[1]), signal.SIGKILL)
     return [str(operation)]
 
 
@@ -50,13 +50,13 @@ def zombie(stack: Stack, chance: random.Random) -> list[str]:
 
 
 def kill_web(stack: Stack, chance: random.Random) -> list[str]:
-    _signal(stack.pid("web"), signal.SIGKILL)
+    send(stack.pid("web"), signal.SIGKILL)
     return []
 
 
 def kill_valkey(stack: Stack, chance: random.Random) -> list[str]:
     """It comes back empty, or with what it had written, as it likes."""
-    _signal(stack.pid("valkey"), signal.SIGKILL)
+    send(stack.pid("valkey"), signal.SIGKILL)
     return []
 
 
@@ -73,7 +73,7 @@ def stall_valkey(stack: Stack, chance: random.Random) -> list[str]:
 
 def crash_postgres(stack: Stack, chance: random.Random) -> list[str]:
     """An immediate shutdown: every connection is cut, and the server recovers from its log."""
-    _signal(stack.pid("postgres"), signal.SIGQUIT)
+    send(stack.pid("postgres"), signal.SIGQUIT)
     return []
 
 
@@ -110,17 +110,17 @@ def _hit_worker(stack: Stack, chance: random.Random, number: signal.Signals) -> 
     pid = chance.choice(workers)
     held = Operation.objects.using(ALIAS).filter(state__in=HELD, worker__contains=f"/{pid}/")
     hit = [str(operation) for operation in held.values_list("pk", flat=True)]
-    _signal(pid, number)
+    send(pid, number)
     return hit
 
 
 def _freeze(pid: int, seconds: float) -> None:
-    _signal(pid, signal.SIGSTOP)
-    thaw = threading.Timer(seconds, _signal, (pid, signal.SIGCONT))
+    send(pid, signal.SIGSTOP)
+    thaw = threading.Timer(seconds, send, (pid, signal.SIGCONT))
     thaw.daemon = True
     thaw.start()
 
 
-def _signal(pid: int, number: signal.Signals) -> None:
+def send(pid: int, number: signal.Signals) -> None:
     with suppress(ProcessLookupError):
         os.kill(pid, number)

@@ -126,7 +126,7 @@ def _statements(node: ast.AST) -> Iterator[_Place]:
             if isinstance(statement, (ast.Expr, ast.AugAssign)) and not is_text:
                 what = f"drop {ast.unparse(statement)[:60]}"
                 yield _Place(statement, what, lambda b=body, i=index: b.__setitem__(i, ast.Pass()))
-            if isinstance(statement, ast.Return) and statement.value is not None:
+            if isinstance(statement, ast.Return) and ast.unparse(statement) not in ("return", "return None"):
                 what = f"return nothing for {ast.unparse(statement.value)[:60]}"
                 yield _Place(statement, what, lambda s=statement: setattr(s, "value", ast.Constant(None)))
 

@@ -283,7 +283,7 @@ class TestAJoin:
 
 class TestARollUp:
     def test_adds_what_the_running_children_have_done(self, alice: Any) -> None:
-        parent, other = worn(alice, State.WAITING), worn(alice, State.WAITING)
+        parent, other = worn(alice, State.WAITING), worn(alice, State.WAITING, children_weight_done=9.0)
         before = row(other)
         worn(alice, parent=parent, weight=2.0, progress={"percent": 50.0})
         worn(alice, parent=parent, weight=1.0, progress={})

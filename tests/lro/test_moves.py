@@ -86,6 +86,13 @@ def test_what_is_not_due_is_not_claimed(alice: Any) -> None:
     assert transitions.claim(operation.pk, "v.2/2/2") is None
 
 
+@pytest.mark.parametrize("is_family", [True, False])
+def test_a_family_does_not_stand_in_its_own_way_to_a_resource(alice: Any, is_family: bool) -> None:
+    first = worn(alice, State.WAITING, flight_key="the table")
+    second = worn(alice, State.QUEUED, flight_key="the table", parent=first if is_family else None)
+    assert (transitions.claim(second.pk, "v.2/2/2") is not None) == is_family
+
+
 class TestAWorker:
     """What it says of its own attempt, under the fence that it claimed with."""
 
