@@ -117,6 +117,14 @@ class TestACascade:
             False, False, True, True, False,
         ]  # fmt: skip
 
+    @pytest.mark.parametrize("verb", ["cancel", "pause"])
+    def test_is_bounded_in_each_family_below_too(self, alice: Any, verb: str) -> None:
+        parent = worn(alice, State.WAITING)
+        child = wide(alice, State.WAITING, parent=parent)
+        grandchildren = [worn(alice, State.QUEUED, parent=child, child_index=index) for index in range(3)]
+        fan_out.cascade(verb, parent.pk, "bob", at_most=2)
+        assert [fresh(one).last_sequence > 9 for one in grandchildren] == [True, True, False]
+
     def test_passes_over_what_ended_meanwhile(self, alice: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         parent = wide(alice, State.WAITING)
         children = [worn(alice, State.RUNNING, parent=parent, child_index=index) for index in range(2)]
