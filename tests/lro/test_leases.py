@@ -6,11 +6,15 @@ import os
 import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 from lro.lifecycle import leases
+
+from .worn import worn
 
 
 def test_a_machine_is_known_by_its_name_and_its_namespace_of_processes() -> None:
@@ -45,3 +49,19 @@ def test_a_process_that_is_frozen_in_a_transaction_keeps_its_rows_from_nobody_fo
     with connection.cursor() as cursor:
         cursor.execute("SHOW idle_in_transaction_session_timeout")
         assert cursor.fetchone() == ("20s",)
+
+
+@pytest.mark.skipif("connection.vendor != 'postgresql'", reason="SQLite has one writer at a time")
+@pytest.mark.django_db(transaction=True)
+def test_who_finds_a_row_locked_does_not_wait_for_it(alice: Any) -> None:
+    operation = worn(alice)
+
+    def elsewhere() -> bool:
+        with transaction.atomic():
+            is_locked = leases.lock(operation.pk)
+        connection.close()
+        return is_locked
+
+    with ThreadPoolExecutor(1) as other, transaction.atomic():
+        assert leases.lock(operation.pk)
+        assert not other.submit(elsewhere).result(timeout=10)

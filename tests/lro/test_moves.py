@@ -86,6 +86,11 @@ def test_what_is_not_due_is_not_claimed(alice: Any) -> None:
     assert transitions.claim(operation.pk, "v.2/2/2") is None
 
 
+def test_what_is_queued_may_be_claimed_and_nothing_else(alice: Any) -> None:
+    rows = {worn(alice, state).pk: state for state in State}
+    assert [rows[pk] for pk in Operation.objects.filter(leases.claimable()).values_list("pk", flat=True)] == ["queued"]
+
+
 @pytest.mark.parametrize("is_family", [True, False])
 def test_a_family_does_not_stand_in_its_own_way_to_a_resource(alice: Any, is_family: bool) -> None:
     first = worn(alice, State.WAITING, flight_key="the table")
