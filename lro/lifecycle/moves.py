@@ -49,7 +49,7 @@ def ended() -> dict[str, Any]:
 
 
 def close_attempt(held: Operation, outcome: str, failure: Failure | None = None) -> None:
-    Attempt.objects.filter(operation_id=held.pk, fence=held.fence, outcome="").update(
+    Attempt.objects.filter(operation_id=held.pk, fence=held.fence).update(
         outcome=outcome,
         finished_at=Now(),
         error=failure.as_error(held.attempt) if failure else None,

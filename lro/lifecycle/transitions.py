@@ -7,6 +7,7 @@ right one in a held state only, and from there the table of moves says the rest.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -338,10 +339,15 @@ def _already(operation_id: UUID, harmless: set[State], verb: str) -> Operation:
 
 
 def rescue(operation: Operation, failure: Failure) -> Operation | None:
-    """Take an operation back from a worker that is gone: it goes on elsewhere from its checkpoint."""
+    """Take an operation back from a worker that is gone: it goes on elsewhere from its checkpoint.
+
+    The first time at once, as the operation did nothing wrong; if it is what kills its workers, the next will show it.
+    """
     crashes = 1 + (Operation.objects.filter(pk=operation.pk).values_list("crashes", flat=True).first() or 0)
     if crashes >= conf().max_crashes:
         failure = retries.quarantined(crashes, operation.worker, operation.progress)
+    elif crashes == 1:
+        failure = replace(failure, after=timedelta())
     return end_badly(operation, failure, outcome="lost", crashes=crashes)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import signal
 import sys
@@ -32,6 +33,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--times", type=int, default=20, help="how often each is done")
     options = parser.parse_args(arguments)
     is_prompt = True
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     print("| | times | p50 | p99 | max | promised |\n|---|---|---|---|---|---|", flush=True)
     with running("--workers", "2", LRO_TEST_SETTINGS=json.dumps(SETTINGS)) as stack:
         for what, (measure, promised) in REACTIONS.items():
@@ -54,11 +56,12 @@ def recovery(hit: Callable[[Any, int, int], None]) -> Callable[[Any], float]:
         began = time.time()
         hit(stack, worker, process)
         again = _until(lambda: stack.ask(lambda: _attempt_after(stack, identifier, began), None), "it goes on")
-        for pid in {worker, *_children(worker)}:
-            _send(pid, signal.SIGKILL)  # what stood still comes back as a new worker
-        _until(lambda: worker not in stack.run["processes"].values(), "the worker is replaced")
+        if _is_frozen(worker):
+            for pid in (*_children(worker), worker):
+                _send(pid, signal.SIGKILL)
         stack.client().post(f"/operations/{identifier}/cancel")
         stack.await_end(identifier)
+        _until(lambda: _is_whole(stack), "all workers are there again")
         return float(again.timestamp() - began)
 
     return measure
@@ -119,6 +122,19 @@ def _at_work(stack: Any, name: str, data: dict[str, Any]) -> tuple[str, int, int
     _until(lambda: stack.state(identifier) == "running", "it runs")
     worker, process = stack.operation(identifier).worker.rsplit("/", 2)[1:]
     return identifier, int(worker), int(process)
+
+
+def _is_frozen(pid: int) -> bool:
+    try:
+        return "T" in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+
+
+def _is_whole(stack: Any) -> bool:
+    """Whether each worker has its processes."""
+    workers = [pid for name, pid in stack.run["processes"].items() if name.startswith("worker")]
+    return len(workers) == 2 and all(len(_children(pid)) >= 2 for pid in workers)
 
 
 def _attempt_after(stack: Any, identifier: str, moment: float) -> datetime | None:

@@ -19,7 +19,7 @@ from .worn import worn
 
 def test_a_machine_is_known_by_its_name_and_its_namespace_of_processes() -> None:
     namespace = os.readlink("/proc/self/ns/pid").strip("pid:[]")
-    assert leases.node() == f"{socket.gethostname()}.{namespace}"
+    assert leases.node.__wrapped__() == leases.node() == f"{socket.gethostname()}.{namespace}"
 
 
 def test_a_worker_is_known_by_its_machine_and_both_processes() -> None:

@@ -185,6 +185,15 @@ class TestAWorker:
         transitions.end_badly(held, retries.Failure("x", "x", "user", is_retryable=True, after=timedelta(seconds=500)))
         assert fresh(held).run_at == In(500)
 
+    def test_that_is_lost_goes_on_at_once_the_first_time(self, alice: Any) -> None:
+        first, second = worn(alice, crashes=0), worn(alice, crashes=1)
+        for held in (first, second):
+            transitions.rescue(held, retries.lost("It is gone."))
+        data = {row.pk: row.events.get().data["delay_seconds"] for row in (first, second)}
+        assert data[first.pk] == 0.0
+        assert data[second.pk] > 0.0
+        assert fresh(first).run_at == NOW
+
     def test_that_is_lost_counts_as_a_crash_and_the_last_one_is_final(self, alice: Any) -> None:
         held = worn(alice, crashes=conf().max_crashes - 2)
         made = change(held, lambda: transitions.rescue(held, retries.lost("It is gone.")))
