@@ -67,6 +67,7 @@ class Spawner:
         """Insert those that are not there yet, and wake workers for them."""
         siblings = Operation.objects.filter(parent_id=self._held.pk)
         with transaction.atomic():
+            Operation.objects.select_for_update().get(pk=self._held.pk)  # the siblings stay as they are now
             keys = [child.child_key for child in children]
             known = set(siblings.filter(child_key__in=keys).values_list("child_key", flat=True))
             fresh = [child for child in children if child.child_key not in known]

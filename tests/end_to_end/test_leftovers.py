@@ -29,7 +29,7 @@ def test_the_temporary_files_of_a_killed_process_are_gone_within_seconds(drained
     assert len(temporary(drained)) == 1
     drained.kill_child(identifier)
     until(lambda: temporary(drained) == [], within=10, what="its temporary file is gone")
-    until(lambda: len(diary.read_text().split()) == 2, within=10, what="its cleanups ran")
+    until(lambda: len(diary.read_text().split()) >= 2, within=10, what="its cleanups ran")
     operation = drained.await_end(identifier)
     assert (operation.state, operation.attempt) == ("succeeded", 2)
     assert sorted(diary.read_text().split()) == ["first", "first", "last", "last"], "once for each attempt"
