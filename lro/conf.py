@@ -20,6 +20,10 @@ class Conf:
     rewake_seconds: float = 15.0
     cancel_grace_seconds: float = 10.0
     floor_poll_seconds: float = 2.0
+    review_seconds: float = 60.0  # how soon a follower whose right was withdrawn is told no more
+    authentication_seconds: float = 10.0
+    socket_frames_per_minute: int = 100
+    socket_subscriptions: int = 50
     batch_size: int = 200
     shutdown_seconds: float = 25.0
     max_attempts: int = 4

@@ -15,8 +15,11 @@ from uuid import UUID
 from django.db import connection
 
 from ..models import Event, Operation
-from ..transports import following
-from ..transports.following import Follower, Target
+from ..transports import records
+from ..transports.access import Rights
+from ..transports.following import Follower
+from ..transports.frames import Frame
+from ..transports.records import Target, read
 
 _WITHIN_SECONDS = 10.0
 
@@ -27,7 +30,7 @@ def followed(operation: Operation) -> Iterator[list[dict[str, Any]]]:
 
     At the end of the block every event that is stored must have come, in order and once. Raises AssertionError.
     """
-    with mock.patch.object(following, "_readers", ThreadPoolExecutor(1, "lro-test-reader")) as readers:
+    with mock.patch.object(records, "_readers", ThreadPoolExecutor(1, "lro-test-reader")) as readers:
         log = _Log(operation)
         log.start()
         try:
@@ -64,8 +67,8 @@ class _Log(threading.Thread):
         self.join()
 
     async def _follow(self) -> None:
-        follower = Follower(self._user, self._hear)
-        await follower.start()
+        follower = Follower(await read(Rights.of, self._user), self._hear)
+        follower.start()
         try:
             if not await follower.subscribe(Target("operation", str(self._id)), after=0):
                 self.problem = "Its owner may not see the operation."
@@ -74,9 +77,9 @@ class _Log(threading.Thread):
         finally:
             await follower.stop()
 
-    async def _hear(self, frame: dict[str, Any]) -> None:
-        if frame["type"] == "event":
-            self.events.append(frame["event"])
+    async def _hear(self, frame: Frame) -> None:
+        if frame.type == "event":
+            self.events.append(frame.as_dict()["event"])
 
     def await_all(self) -> None:
         stored = _stored(self._id)

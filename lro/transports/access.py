@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 from uuid import UUID
 
 from django.http import Http404
@@ -11,6 +12,30 @@ from ..models import Operation
 from ..runtime import control, pruner
 
 _PERMISSION = {"cancel": "cancel", "pause": "pause", "resume": "pause", "retry": "retry", "delete": "delete"}
+VERBS = frozenset(_PERMISSION)
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """What a user may see and do, as it was when it was asked: for whoever tells many users of one operation."""
+
+    user: Any
+    sees_others: bool
+    on_others: frozenset[str]
+
+    @classmethod
+    def of(cls, user: Any) -> Self:
+        """Asks the database, where the user's permissions were not asked for before."""
+        sees_others = user.has_perm("lro.view_all_operations")
+        on_others = frozenset(verb for verb in VERBS if may(user, verb, None))
+        return cls(user, sees_others, on_others)
+
+    def sees(self, owner_id: Any) -> bool:
+        return self.sees_others or owner_id == self.user.pk
+
+    def verbs(self, owner_id: Any) -> frozenset[str]:
+        """What may be done to an operation of that owner, whatever its state."""
+        return VERBS if owner_id == self.user.pk else self.on_others
 
 
 def visible_operation(user: Any, operation_id: UUID | str) -> Operation:

@@ -1,231 +1,260 @@
 """Snapshot, replay, live: how any transport follows operations without losing or doubling an event.
 
-A follower joins the live hints first and reads the rows then; each hint makes it read the rows after its own cursor.
-The rows are the record, so a lost hint costs only the wait for the next one or for the floor poll.
+A follower joins the live news first and reads the rows then. The rows are the record, so what it misses, or is too
+slow for, it reads from them later: nothing is kept for it but a few frames.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any, TypeVar
-from uuid import UUID
-from weakref import WeakKeyDictionary
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
-from django.db import close_old_connections, connection
-from django.db.models.functions import Now
-
-from ..conf import conf
-from ..events import publisher
-from ..events.publisher import Hint
-from ..models import Event, Operation
-from . import payloads
+from ..models import Operation
+from . import frames, records
+from .access import Rights
+from .frames import EventFrame, Frame, News
+from .hub import hub
+from .records import PAGE, Target, read
 
 logger = logging.getLogger(__name__)
-Answer = TypeVar("Answer")
-Frame = dict[str, Any]
 
-_PAGE = 500
-#: How far back the floor poll looks: a transaction may commit this long after its clock was read.
-_OVERLAP = timedelta(seconds=15)
-_readers = ThreadPoolExecutor(max_workers=4, thread_name_prefix="lro-reader")
+#: Frames that wait for a client: from the first number its progress is merged, at the second it reads from the rows.
+_SLOW, _FULL = 16, 256
+#: A client that is too slow and so far behind is told where it is now instead of all that it missed.
+_TOO_FAR = 2_000
 
 
-async def read(query: Callable[..., Answer], *args: Any) -> Answer:
-    """Run a query beside the event loop, on one of a few threads that keep their connections."""
-
-    def run() -> Answer:
-        close_old_connections()
-        try:
-            return query(*args)
-        except Exception:
-            connection.close()
-            raise
-
-    return await asyncio.get_running_loop().run_in_executor(_readers, run)
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """What is followed: one operation, a tree by its root, a user's own, or all."""
-
-    kind: str  # operation, root, mine, all
-    id: str = ""
-
-    def matches(self, hint: Hint, user_id: Any) -> bool:
-        return (
-            (self.kind == "operation" and hint.operation == self.id)
-            or (self.kind == "root" and hint.root == self.id)
-            or (self.kind == "mine" and hint.owner == user_id and hint.operation == hint.root)
-            or (self.kind == "all" and hint.operation == hint.root)
-        )
-
-    def as_frame(self) -> Frame:
-        return {self.kind: self.id or True}
-
-    def rows(self, user: Any) -> Any:
-        visible = Operation.objects.visible_to(user).select_related("owner")
-        if self.kind == "operation":
-            return visible.filter(pk=UUID(self.id))
-        if self.kind == "root":
-            return visible.filter(root_id=UUID(self.id))
-        roots = visible.filter(parent=None)  # who wants the children follows their root
-        return (roots.filter(owner=user) if self.kind == "mine" else roots).active()
+@dataclass(slots=True)
+class _Join:
+    target: Target
+    after: int | None
+    is_new: bool
+    is_found: asyncio.Future[bool]
+    begun: set[str] = field(default_factory=set)
 
 
 class Follower:
-    """One client's view: its targets, and per operation the sequence up to which it has been told."""
+    """One client's view: its targets, and per operation the sequence up to which it has been told.
 
-    def __init__(self, user: Any, send: Callable[[Frame], Awaitable[None]]) -> None:
-        self.user = user
+    `send` may be as slow as the client is: one task of the follower's own calls it, and nobody waits for that task.
+    """
+
+    def __init__(self, rights: Rights, send: Callable[[Frame], Awaitable[None]]) -> None:
+        self.rights = rights
         self.targets: set[Target] = set()
         self.cursors: dict[str, int] = {}
         self._send = send
-        self._pending: set[str] = set()
+        self._queue: deque[list[EventFrame]] = deque()  # lists of one frame, so that it can be replaced while it waits
+        self._last: dict[str, list[EventFrame]] = {}
+        self._joins: deque[_Join] = deque()
+        #: Operations to be read from the rows; True where the client was too slow for them.
+        self._behind: dict[str, bool] = {}
+        self._missed: set[str] = set()
+        self._pinged: dict[str, int] = {}
         self._wanted = asyncio.Event()
-        self._telling = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
 
-    async def start(self) -> None:
-        hub().add(self)
-        self._task = asyncio.create_task(self._deliver())
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
-        hub().remove(self)
+        for target in self.targets:
+            hub().leave(self, target)
+        self.targets.clear()
+        for join in self._joins:
+            _answer(join, False)
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
+    # What the client asks for
+
     async def subscribe(self, target: Target, after: int | None = None) -> bool:
-        """Begin to follow; False where there is nothing that this user may see."""
+        """Begin to follow; False where there is nothing that this user may see.
+
+        A target that is followed already is not told a second time.
+        """
         is_new = target not in self.targets
         self.targets.add(target)
-        async with self._telling:
-            rows = await read(lambda: list(target.rows(self.user)[:_PAGE]))
-            if target.id and not rows:
-                self.targets.discard(target) if is_new else None
-                return False
-            for row in rows:
-                await self._introduce(row, after)
-            await self._send({"type": "caught_up", **target.as_frame()})
-        return True
+        hub().join(self, target)
+        join = _Join(target, after, is_new, asyncio.get_running_loop().create_future())
+        self._joins.append(join)
+        self._wanted.set()
+        return await join.is_found
 
     def unsubscribe(self, target: Target) -> None:
+        if target not in self.targets:
+            return
         self.targets.discard(target)
+        hub().leave(self, target)
         if not self.targets:
             self.cursors.clear()
+        elif target.kind == "operation" and all(other.kind == "operation" for other in self.targets):
+            self.cursors.pop(target.id, None)
 
-    async def _introduce(self, row: Operation, after: int | None) -> None:
-        identifier = str(row.pk)
-        if after is None:
-            await self._send({"type": "snapshot", "operation": payloads.operation(row, self.user)})
-            self.cursors[identifier] = row.last_sequence
-        else:
-            self.cursors[identifier] = after
-            await self._tell(identifier)
+    def heal(self, sequences: dict[str, int]) -> None:
+        """Send again what the client had been sent by its last ping, and lacks by its own account."""
+        for operation, sequence in sequences.items():
+            if sequence < self._pinged.get(operation, 0) and operation in self.cursors:
+                self._rewind(operation, max(0, sequence))
+        self._pinged = dict(self.cursors)
 
-    def hear(self, hint: Hint) -> None:
-        """A hint arrived: read the rows soon, if it is about anything that this client follows and has not got."""
-        if self.cursors.get(hint.operation, 0) >= hint.sequence:
+    async def review(self, rights: Rights) -> None:
+        """Go on with what these rights, asked anew, still allow."""
+        self.rights = rights
+        for target in await read(records.lost, list(self.targets), rights.user):
+            self.unsubscribe(target)
+            body = {**target.as_body(), "code": "not_found", "message": "There is no such operation any more."}
+            await self._send(Frame("unsubscribed", body))
+
+    def forget(self, operation: str) -> None:
+        """It ended a while ago, so no late news of it can come any more."""
+        if Target("operation", operation) not in self.targets:
+            self.cursors.pop(operation, None)
+
+    # What the hub brings
+
+    def take(self, news: Sequence[News], owner_id: Any) -> None:
+        """Consecutive events of one operation."""
+        operation = news[0].operation
+        if operation in self._behind or not self.rights.sees(owner_id):
             return
-        if any(target.matches(hint, self.user.pk) for target in self.targets):
-            self._pending.add(hint.operation)
-            self._wanted.set()
-
-    def look(self, operation_ids: list[str]) -> None:
-        """Read these operations' rows without a hint."""
-        self._pending.update(identifier for identifier in operation_ids if identifier in self.cursors)
+        if operation not in self.cursors and self._joins:
+            self._missed.add(operation)  # whoever is joining reads its row now, or after this
+            return
+        verbs = self.rights.verbs(owner_id)
+        for one in news:
+            cursor = self.cursors.get(operation, 0)
+            if one.sequence > cursor + 1:
+                self._behind[operation] = False
+            elif one.sequence == cursor + 1:
+                self._put(one.frame(verbs))
+            if operation in self._behind:
+                break
         self._wanted.set()
 
-    async def _deliver(self) -> None:
+    def _put(self, frame: EventFrame) -> None:
+        last = self._last.get(frame.operation)
+        if frame.is_progress and last and last[0].is_progress and len(self._queue) >= _SLOW:
+            last[0] = frame.after(last[0])
+        elif len(self._queue) >= _FULL:
+            self._behind[frame.operation] = True
+            return
+        else:
+            self._last[frame.operation] = [frame]
+            self._queue.append(self._last[frame.operation])
+        self.cursors[frame.operation] = frame.sequence
+
+    # What the client is told
+
+    async def _run(self) -> None:
         while True:
             await self._wanted.wait()
             self._wanted.clear()
-            pending, self._pending = self._pending, set()
             try:
-                async with self._telling:
-                    for identifier in pending:
-                        await self._tell(identifier)
+                while await self._do_next():
+                    pass
             except Exception:
-                logger.warning("a follower will read %d operations again", len(pending), exc_info=True)
-                self._pending |= pending
+                logger.warning("a follower reads again in a moment", exc_info=True)
                 await asyncio.sleep(0.5)
                 self._wanted.set()
 
-    async def _tell(self, identifier: str) -> None:
-        """Send the events after the cursor, in order, and with the last change of state the operation as it is now."""
-        while True:
-            events, row = await read(_news, self.user, UUID(identifier), self.cursors.get(identifier, 0))
-            if row is None:
-                return  # it was deleted, or it is no longer this user's
-            for event in events:
-                frame: Frame = {"type": "event", "event": payloads.event(event)}
-                if event.kind in payloads.LIFECYCLE and len(events) < _PAGE:
-                    frame["operation"] = payloads.operation(row, self.user)
-                await self._send(frame)
-                self.cursors[identifier] = event.sequence
-            if len(events) < _PAGE:
-                return
+    async def _do_next(self) -> bool:
+        """Whether there was anything to do."""
+        if self._queue:
+            await self._send(self._next_frame())
+        elif self._joins:
+            await self._join(self._joins[0])
+            self._end_join()
+        elif self._behind:
+            await self._catch_up(next(iter(self._behind)))
+        else:
+            return False
+        return True
+
+    def _next_frame(self) -> EventFrame:
+        cell = self._queue.popleft()
+        if self._last.get(cell[0].operation) is cell:
+            del self._last[cell[0].operation]
+        return cell[0]
+
+    async def _join(self, join: _Join) -> None:
+        target = join.target
+        rows = await read(lambda: list(target.rows(self.rights.user)[:PAGE]))
+        is_found = bool(rows) or not target.id
+        if not is_found and join.is_new:
+            self.unsubscribe(target)
+        _answer(join, is_found)
+        if not is_found:
+            return
+        for row in rows:
+            await self._introduce(row, join)
+        await self._send(Frame("caught_up", target.as_body()))
+
+    async def _introduce(self, row: Operation, join: _Join) -> None:
+        operation = str(row.pk)
+        if join.after is None or join.after > row.last_sequence:  # a sequence from the future: the rows were restored
+            await self._send(frames.snapshot(row, self.rights.verbs(row.owner_id)))
+            self.cursors.setdefault(operation, row.last_sequence)
+        elif operation not in join.begun and (join.is_new or operation not in self.cursors):
+            self._rewind(operation, join.after)
+        join.begun.add(operation)
+        if self.cursors[operation] < hub().told(operation):
+            self._behind.setdefault(operation, False)
+        while operation in self._behind:
+            await self._catch_up(operation)
+
+    def _end_join(self) -> None:
+        self._joins.popleft()
+        if not self._joins:
+            self._behind |= dict.fromkeys(self._missed - self.cursors.keys(), False)
+            self._missed.clear()
+
+    def _rewind(self, operation: str, sequence: int) -> None:
+        """Tell it from here on, whatever was told or waits to be."""
+        self._queue = deque(cell for cell in self._queue if cell[0].operation != operation)
+        self._last.pop(operation, None)
+        self.cursors[operation] = sequence
+        self._behind[operation] = False
+        self._wanted.set()
+
+    async def _catch_up(self, operation: str) -> None:
+        """Tell a page of what the operation's rows say after the cursor; it is done where there is no more."""
+        cursor = self.cursors.get(operation, 0)
+        is_known, is_slow = operation in self.cursors, self._behind[operation]
+        events, row = await read(records.after_of, operation, cursor)
+        if row is None or not self.rights.sees(row.owner_id):
+            self._drop(operation)
+            return
+        verbs = self.rights.verbs(row.owner_id)
+        is_far = is_slow and row.last_sequence - cursor > _TOO_FAR
+        if is_far or (not is_known and len(events) == PAGE):
+            await self._jump(row, cursor, verbs, is_gap=is_known)
+            events = []
+        for one in News.of(events, {row.pk: row}):
+            await self._send(one.frame(verbs))
+            self.cursors[operation] = one.sequence
+        told_all = len(events) < PAGE and self.cursors.get(operation, 0) >= hub().told(operation)
+        self._behind.pop(operation, None)
+        if not told_all:
+            self._behind[operation] = is_slow  # behind the others that wait
+
+    async def _jump(self, row: Operation, cursor: int, verbs: Iterable[str], *, is_gap: bool) -> None:
+        operation = str(row.pk)
+        if is_gap:
+            await self._send(Frame("gap", {"operation": operation, "after": cursor, "sequence": row.last_sequence}))
+        await self._send(frames.snapshot(row, frozenset(verbs)))
+        self.cursors[operation] = row.last_sequence
+
+    def _drop(self, operation: str) -> None:
+        self._behind.pop(operation, None)
+        self.cursors.pop(operation, None)
 
 
-class Hub:
-    """One per process: hears the hints of all processes and hands them to the followers here."""
-
-    def __init__(self) -> None:
-        self._followers: set[Follower] = set()
-        self._tasks: list[asyncio.Task[None]] = []
-
-    def add(self, follower: Follower) -> None:
-        self._followers.add(follower)
-        if not self._tasks:
-            self._tasks = [asyncio.create_task(self._forever(duty)) for duty in (self._listen, self._poll)]
-
-    def remove(self, follower: Follower) -> None:
-        self._followers.discard(follower)
-
-    async def _forever(self, duty: Callable[[], Awaitable[None]]) -> None:
-        while True:
-            try:
-                await duty()
-            except Exception as error:
-                logger.warning("%s starts again: %s", duty.__name__, error)
-            await asyncio.sleep(1)
-
-    async def _listen(self) -> None:
-        async for hints in publisher.hints():
-            self._spread(hints)
-
-    async def _poll(self) -> None:
-        while True:
-            await asyncio.sleep(conf().floor_poll_seconds)
-            if self._followers:
-                self._spread(await read(_recent))
-
-    def _spread(self, hints: list[Hint]) -> None:
-        for follower in self._followers:
-            for hint in hints:
-                follower.hear(hint)
-
-
-def _news(user: Any, operation_id: UUID, after: int) -> tuple[list[Event], Operation | None]:
-    """The events first and the row then, so that the row is never older than an event that it comes with."""
-    events = list(Event.objects.filter(operation_id=operation_id, sequence__gt=after)[:_PAGE])
-    return events, Operation.objects.visible_to(user).select_related("owner").filter(pk=operation_id).first()
-
-
-def _recent() -> list[Hint]:
-    rows = Operation.objects.filter(updated_at__gte=Now() - _OVERLAP)
-    columns = rows.values_list("pk", "root_id", "owner_id", "last_sequence")
-    return [Hint(str(pk), str(root), owner, sequence) for pk, root, owner, sequence in columns]
-
-
-_hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = WeakKeyDictionary()
-
-
-def hub() -> Hub:
-    """The hub of the running event loop."""
-    return _hubs.setdefault(asyncio.get_running_loop(), Hub())
+def _answer(join: _Join, is_found: bool) -> None:
+    if not join.is_found.done():  # its client may be gone
+        join.is_found.set_result(is_found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any
 
@@ -26,6 +27,8 @@ LIFECYCLE = frozenset(
         "expired",
     }
 )
+#: The last event of an operation, until it is retried by hand.
+ENDINGS = frozenset({"succeeded", "failed", "cancelled", "expired"})
 
 _EMPTY_PROGRESS: dict[str, Any] = {
     "current": 0,
@@ -42,7 +45,12 @@ _EMPTY_PROGRESS: dict[str, Any] = {
 
 
 def operation(row: Operation, user: Any = None) -> dict[str, Any]:
-    """The operation resource (contract, section 2)."""
+    """The operation resource (contract, section 2), with the links of this user, or without one of who may do all."""
+    return operation_of(row, access.VERBS if user is None else access.Rights.of(user).verbs(row.owner_id))
+
+
+def operation_of(row: Operation, verbs: Collection[str]) -> dict[str, Any]:
+    """The operation resource for whoever may do these verbs to it."""
     return {
         "id": str(row.pk),
         "name": row.name,
@@ -71,17 +79,16 @@ def operation(row: Operation, user: Any = None) -> dict[str, Any]:
         "finished_at": time(row.finished_at),
         "expires_at": time(row.expires_at),
         "sequence": row.last_sequence,
-        "links": links(row, user),
+        "links": _links(row, verbs),
     }
 
 
-def links(row: Operation, user: Any) -> dict[str, str]:
-    """Only what this user may do now; without a user, what its state allows."""
+def _links(row: Operation, verbs: Collection[str]) -> dict[str, str]:
+    """Of these verbs only what its state allows."""
     own = f"/operations/{row.pk}"
     always = {"self": own} | {name: f"{own}/{name}/" for name in ("events", "artifacts", "rejects", "children")}
     possible = [verb for verb, states in VERBS.items() if row.state in states] + ["delete"] * (not pruner.obstacle(row))
-    allowed = [verb for verb in possible if user is None or access.may(user, verb, row.owner_id)]
-    return always | {verb: own if verb == "delete" else f"{own}/{verb}" for verb in allowed}
+    return always | {verb: own if verb == "delete" else f"{own}/{verb}" for verb in possible if verb in verbs}
 
 
 def event(row: Event) -> dict[str, Any]:

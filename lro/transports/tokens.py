@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from rest_framework_simplejwt.authentication import JWTAuthentication
 
-from ...conf import conf
+from ..conf import conf
 
 PROTOCOL = "lro.v1"
 _BEARER = "bearer."
@@ -28,7 +28,7 @@ def by_token(token: str) -> Identity:
     return Identity(authentication.get_user(valid), datetime.fromtimestamp(valid["exp"], UTC))
 
 
-def offered_token(scope: dict[str, Any]) -> str | None:
+def offered(scope: dict[str, Any]) -> str | None:
     """The token among the offered sub-protocols, as browsers can send no header."""
     offered = (str(protocol) for protocol in scope.get("subprotocols", []))
     return next((protocol[len(_BEARER) :] for protocol in offered if protocol.startswith(_BEARER)), None)

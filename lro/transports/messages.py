@@ -7,22 +7,23 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from ..following import Target
+from .frames import Frame
+from .records import Target
 
 VERBS = ("cancel", "pause", "resume", "retry")
+KINDS = ("operation", "root", "mine", "all")
 TYPES = ("authenticate", "subscribe", "unsubscribe", *VERBS, "ping")
 
 
 class Refused(Exception):
-    """A frame that cannot be followed; the stream goes on."""
+    """A message that cannot be followed; the stream goes on."""
 
-    def __init__(self, code: str, message: str, request_id: Any = None) -> None:
+    def __init__(self, code: str, message: str, about: dict[str, Any] | None = None) -> None:
         super().__init__(message)
-        self.code, self.message, self.request_id = code, message, request_id
+        self.code, self.message, self.about = code, message, about or {}
 
-    def as_frame(self) -> dict[str, Any]:
-        frame = {"type": "refused", "code": self.code, "message": self.message}
-        return frame if self.request_id is None else {**frame, "request_id": self.request_id}
+    def as_frame(self) -> Frame:
+        return Frame("refused", {"code": self.code, "message": self.message, **self.about})
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +32,17 @@ class Message:
     body: dict[str, Any]
 
     @property
-    def request_id(self) -> Any:
-        return self.body.get("request_id")
+    def about(self) -> dict[str, Any]:
+        """What an answer repeats, so that the client knows what it answers."""
+        names = ("request_id", *KINDS) if self.type in ("subscribe", "unsubscribe") else ("request_id", "operation")
+        return {name: self.body[name] for name in names if name in self.body and _can_be_repeated(self.body[name])}
 
     def refuse(self, code: str, message: str) -> Refused:
-        return Refused(code, message, self.request_id)
+        return Refused(code, message, self.about)
 
     def target(self) -> Target:
         """`{operation}`, `{root}`, `{mine: true}` or `{all: true}`, exactly one of them."""
-        named = [kind for kind in ("operation", "root", "mine", "all") if kind in self.body]
+        named = [kind for kind in KINDS if kind in self.body]
         if len(named) != 1:
             raise self.refuse("bad_target", "Name one of 'operation', 'root', 'mine', 'all'.")
         kind, value = named[0], self.body[named[0]]
@@ -51,6 +54,13 @@ class Message:
 
     def operation(self) -> str:
         return self._identifier("operation")
+
+    def options(self) -> dict[str, Any]:
+        """What a verb takes besides the operation: of a retry, whether it goes on from its checkpoint."""
+        source = self.body.get("from", "checkpoint") if self.type == "retry" else None
+        if source not in (None, "checkpoint", "start"):
+            raise self.refuse("invalid", "'from' is 'checkpoint' or 'start'.")
+        return {"source": source} if source else {}
 
     def after(self) -> int | None:
         value = self.body.get("after")
@@ -85,9 +95,20 @@ def parse(text: str | None) -> Message:
         body = json.loads(text)
     except (ValueError, RecursionError):
         raise Refused("bad_frame", "A frame must be JSON.") from None
+    return message_of(body)
+
+
+def message_of(body: Any) -> Message:
+    """Raises `Refused`."""
     if not isinstance(body, dict):
         raise Refused("bad_frame", "A frame must be a JSON object with a 'type'.")
-    kind = body.get("type")
-    if kind not in TYPES:
-        raise Refused("unknown_type", f"'type' must be one of {', '.join(TYPES)}.", body.get("request_id"))
-    return Message(kind, body)
+    message = Message(str(body.get("type")), body)
+    if message.type not in TYPES:
+        raise message.refuse("unknown_type", f"'type' must be one of {', '.join(TYPES)}.")
+    return message
+
+
+def _can_be_repeated(value: Any) -> bool:
+    if isinstance(value, str):
+        return len(value) <= 100 and value.isprintable()
+    return isinstance(value, int) and abs(value) < 2**53
