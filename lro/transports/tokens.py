@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 from rest_framework_simplejwt.authentication import JWTAuthentication
@@ -18,14 +18,23 @@ _BEARER = "bearer."
 @dataclass(frozen=True, slots=True)
 class Identity:
     user: Any
-    expires_at: datetime | None = None  # a session's rights are checked at each read instead
+    expires_at: datetime | None = None  # a session's user is asked for again and again instead
+
+    @classmethod
+    def of_request(cls, request: Any) -> Self:
+        """Who a view of DRF found to be there."""
+        return cls(request.user, _expiry(request.auth) if request.auth else None)
 
 
 def by_token(token: str) -> Identity:
     """Raises simplejwt's `InvalidToken` or `AuthenticationFailed`."""
     authentication = JWTAuthentication()
     valid = authentication.get_validated_token(token.encode())
-    return Identity(authentication.get_user(valid), datetime.fromtimestamp(valid["exp"], UTC))
+    return Identity(authentication.get_user(valid), _expiry(valid))
+
+
+def _expiry(token: Any) -> datetime:
+    return datetime.fromtimestamp(token["exp"], UTC)
 
 
 def offered(scope: dict[str, Any]) -> str | None:
