@@ -137,6 +137,15 @@ class Splits(OperationTask):
         return {"states": [row.state for row in children], "counted": counted}
 
 
+@register("probe.crowds")
+class Crowds(OperationTask):
+    """Spawns so many small children, and adds up what they counted."""
+
+    def run(self, op: OperationContext, *, children: int) -> dict[str, int]:
+        op.spawn("probe.counts", ({"to": 1} for _ in range(children)))
+        return {"counted": sum(child.result["counted"] for child in op.gather())}
+
+
 @register("probe.nests")
 class Nests(OperationTask):
     """Spawns itself, one level less deep, until nothing is left."""
