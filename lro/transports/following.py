@@ -159,6 +159,8 @@ class Follower:
             try:
                 while await self._do_next():
                     pass
+            except OSError:  # the client is gone, and its transport is about to say so
+                return
             except Exception:
                 logger.warning("a follower reads again in a moment", exc_info=True)
                 await asyncio.sleep(0.5)
