@@ -146,6 +146,19 @@ class Crowds(OperationTask):
         return {"counted": sum(child.result["counted"] for child in op.gather())}
 
 
+@register("probe.tells")
+class Tells(OperationTask):
+    """Says so many lines, so many in a second, from the moment when a file is there."""
+
+    def run(self, op: OperationContext, *, events: int, per_second: float, starts_by: str) -> None:
+        while not Path(starts_by).exists():
+            op.check()
+            time.sleep(0.05)
+        for number in range(events):
+            op.log(f"line {number}")
+            time.sleep(1 / per_second)
+
+
 @register("probe.nests")
 class Nests(OperationTask):
     """Spawns itself, one level less deep, until nothing is left."""
