@@ -4,6 +4,8 @@ import hashlib
 import hmac
 import os
 from datetime import timedelta
+from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import dj_database_url
@@ -142,6 +144,8 @@ CELERY_TIMEZONE = TIME_ZONE
 
 STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
+# The viewer of the socket's documentation is a script in a package that is no Django app.
+STATICFILES_DIRS = [("asyncapi-viewer", Path(str(resources.files("asyncapi_viewer") / "static")))]
 IS_STATIC_COLLECTED = (STATIC_ROOT / "staticfiles.json").exists()
 WHITENOISE_USE_FINDERS = not IS_STATIC_COLLECTED
 WHITENOISE_AUTOREFRESH = not IS_STATIC_COLLECTED

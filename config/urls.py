@@ -13,6 +13,7 @@ from rest_framework_simplejwt.serializers import TokenObtainPairSerializer, Toke
 from rest_framework_simplejwt.views import TokenObtainPairView, TokenRefreshView
 
 from lro.transports.rest.documented import problems
+from lro.transports.websocket.views import RealtimeSchemaView
 
 
 def documented(view: Any, operation_id: str, summary: str, serializer: type[Serializer[Any]]) -> Any:
@@ -40,7 +41,9 @@ urlpatterns = [
     path("app/", app_shell, name="app"),
     path("app/<path:deep_link>", app_shell),
     path("schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("schema/realtime/", RealtimeSchemaView.as_view(), name="realtime-schema"),
     path("docs/", swagger, name="docs"),
+    path("docs/realtime/", TemplateView.as_view(template_name="docs/realtime.html"), name="realtime-docs"),
     path("uploads/", include("uploads.urls")),
     path("", include("lro.transports.rest.urls")),
 ]
