@@ -27,16 +27,15 @@ def shown(operation: Operation, user: Any) -> dict[str, Any]:
     return resource
 
 
-def test_an_operation_is_as_documented_in_every_state(alice: Any) -> None:
-    found = {shown(operation, alice)["state"] for operation in in_many_states(alice)}
-    assert found >= {"queued", "running", "waiting", "retrying", "paused", "succeeded", "failed", "cancelled"}
+def test_an_operation_is_as_documented_on_its_way(alice: Any) -> None:
+    found = {shown(operation, alice)["state"] for operation in on_their_way(alice)}
+    assert found == {"queued", "waiting", "retrying", "paused", "succeeded", "failed", "cancelled"}
 
 
-def in_many_states(owner: Any) -> list[Operation]:
-    queued = [submission.submit("probe.counts", {"to": 1}, owner).operation for _ in range(4)]
+def on_their_way(owner: Any) -> list[Operation]:
+    queued = [submission.submit("probe.counts", {"to": 1}, owner).operation for _ in range(3)]
     control.pause(queued[1].pk, "alice")
     control.cancel(queued[2].pk, "alice")
-    Operation.objects.filter(pk=queued[3].pk).update(state=State.RUNNING, attempt=1, started_at=Now())
     return [
         *queued,
         run_attempt("probe.splits", {"child": "probe.counts", "inputs": [{"to": 2}]}, owner),
@@ -44,6 +43,13 @@ def in_many_states(owner: Any) -> list[Operation]:
         run_attempt("probe.fails", {}, owner),
         run_attempt("probe.counts", {"to": 3}, owner),
     ]
+
+
+@pytest.mark.parametrize("state", State)
+def test_an_operation_is_as_documented_in_every_state(alice: Any, state: State) -> None:
+    operation = submission.submit("probe.counts", {"to": 1}, alice).operation
+    Operation.objects.filter(pk=operation.pk).update(state=state, attempt=1, started_at=Now())
+    assert shown(operation, alice)["state"] == state
 
 
 def test_what_an_operation_leaves_is_as_documented(alice: Any, diary: Path) -> None:
