@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Iterator
 from typing import Any
 
@@ -32,13 +33,12 @@ class StartSchema(AutoSchema):
         return f"start_{self._task().name}".replace(".", "_").replace("-", "_")
 
     def get_summary(self) -> str:
-        return (self._task().__doc__ or self._task().name).strip().splitlines()[0]
+        return _words(self._task())[0]
 
     def get_description(self) -> str:  # type: ignore[override]
         task = self._task()
-        rest = (task.__doc__ or "").strip().partition("\n")[2].strip()
         needs = f"Needs the permission `{task.permission}`." if task.permission else ""
-        return "\n\n".join(part for part in (rest, needs) if part)
+        return "\n\n".join(part for part in (_words(task)[1], needs) if part)
 
     def get_tags(self) -> list[str]:
         return [self._task().name.partition(".")[0]]
@@ -164,6 +164,12 @@ def _health() -> dict[str, Any]:
         reverse("health-live"): call("live", "Whether this process answers", "Liveness", {"200": "It does."}),
         reverse("health-ready"): call("ready", "Whether all that it needs answers too", "Readiness", is_ready),
     }
+
+
+def _words(task: type[OperationTask]) -> tuple[str, str]:
+    """The first line of the class's docstring, and the rest."""
+    first, _, rest = inspect.cleandoc(task.__doc__ or task.name).partition("\n")
+    return first, rest.strip()
 
 
 def _has_file(serializer: type[serializers.Serializer[Any]]) -> bool:
