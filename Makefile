@@ -85,6 +85,11 @@ check: $(READY) ## lint, format, types and the contracts between layers
 	$(BIN)/mypy .
 	$(BIN)/lint-imports
 
+.PHONY: schemas
+schemas: $(READY) ## write the OpenAPI document of the project's own operations anew
+	DJANGO_SETTINGS_MODULE=config.settings $(BIN)/python manage.py spectacular --validate --fail-on-warn \
+	  --file docs/openapi.yaml
+
 .PHONY: lock
 lock: $(READY) ## resolve the dependencies of pyproject.toml again
 	@[ -x $(BIN)/uv ] || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv

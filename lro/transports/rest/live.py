@@ -9,13 +9,13 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
+from functools import update_wrapper
 from typing import Any
 from uuid import UUID
 
 import orjson
 from asgiref.sync import sync_to_async
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
-from django.views.decorators.csrf import csrf_exempt
 from rest_framework.response import Response
 
 from ...exceptions import Problem
@@ -40,7 +40,12 @@ _events = views.EventListView.as_view()
 _start = views.StartView.as_view()
 
 
-@csrf_exempt
+def _like(view: Any) -> Callable[[Any], Any]:
+    """What Django and the OpenAPI document know of the view, they know of what holds it too."""
+    return lambda function: update_wrapper(function, view, assigned=())
+
+
+@_like(_operation)
 async def operation(request: HttpRequest, pk: UUID) -> HttpResponseBase:
     """The operation; with `?wait=25` as soon as it is another than `If-None-Match` names, else when it is done."""
     if request.method != "GET" or "wait" not in request.GET:
@@ -58,7 +63,7 @@ async def operation(request: HttpRequest, pk: UUID) -> HttpResponseBase:
     return await read(_operation, request, pk=pk)
 
 
-@csrf_exempt
+@_like(_events)
 async def events(request: HttpRequest, pk: UUID) -> HttpResponseBase:
     """A page of events; with `?wait=25` as soon as there is one; as a stream where the client accepts that."""
     is_stream = _EVENT_STREAM in request.headers.get("Accept", "")
@@ -77,7 +82,7 @@ async def events(request: HttpRequest, pk: UUID) -> HttpResponseBase:
     return await read(_events, request, pk=pk)
 
 
-@csrf_exempt
+@_like(_start)
 async def start(request: HttpRequest, module: str, operation: str) -> HttpResponseBase:
     """Start an operation; with `Prefer: wait=5` the answer comes when it is done, or after that time."""
     seconds = _preferred_seconds(request)

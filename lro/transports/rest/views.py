@@ -16,7 +16,8 @@ from ...exceptions import Problem
 from ...models import Operation
 from ...runtime import submission
 from .. import access, payloads
-from . import pages, rejects
+from . import documented, pages, rejects
+from .openapi import StartSchema, VerbSchema
 from .parsers import BoundedJSONParser
 
 _POLL_SECONDS = "1"
@@ -25,6 +26,7 @@ _POLL_SECONDS = "1"
 class StartView(APIView):
     """`POST /{module}/{operation}`: all cheap checks, then an operation, at once."""
 
+    schema = StartSchema()
     parser_classes = [BoundedJSONParser, MultiPartParser, FormParser]
 
     def post(self, request: Request, module: str, operation: str) -> Response:
@@ -57,11 +59,13 @@ def _started(request: Request, made: submission.Submission) -> Response:
 
 
 class OperationListView(APIView):
+    @documented.list_operations
     def get(self, request: Request) -> Response:
         return Response(pages.operations(request))
 
 
 class OperationView(APIView):
+    @documented.read_operation
     def get(self, request: Request, pk: UUID) -> Response:
         row = access.visible_operation(request.user, pk)
         tag = f'"{row.pk}:{row.last_sequence}"'
@@ -70,6 +74,7 @@ class OperationView(APIView):
             return Response(status=304, headers=headers)
         return Response(payloads.operation(row, request.user), headers=headers)
 
+    @documented.delete_operation
     def delete(self, request: Request, pk: UUID) -> Response:
         access.delete(request.user, pk)
         return Response(status=204)
@@ -84,6 +89,7 @@ class EventStreamRenderer(JSONRenderer):
 class EventListView(APIView):
     renderer_classes = [JSONRenderer, EventStreamRenderer]
 
+    @documented.list_events
     def get(self, request: Request, pk: UUID) -> Response:
         return Response(pages.events(request, access.visible_operation(request.user, pk)))
 
@@ -92,6 +98,7 @@ class RejectListView(APIView):
     def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:
         return super().perform_content_negotiation(request, force=True)  # `format` is this view's own parameter
 
+    @documented.list_rejects
     def get(self, request: Request, pk: UUID) -> HttpResponseBase:
         row = access.visible_operation(request.user, pk)
         if request.query_params.get("format") == "csv":
@@ -100,17 +107,20 @@ class RejectListView(APIView):
 
 
 class ChildListView(APIView):
+    @documented.list_children
     def get(self, request: Request, pk: UUID) -> Response:
         return Response(pages.children(request, access.visible_operation(request.user, pk)))
 
 
 class ArtifactListView(APIView):
+    @documented.list_artifacts
     def get(self, request: Request, pk: UUID) -> Response:
         row = access.visible_operation(request.user, pk)
         return Response({"results": [payloads.artifact(artifact) for artifact in row.artifacts.all()], "next": None})
 
 
 class ArtifactView(APIView):
+    @documented.download_artifact
     def get(self, request: Request, pk: UUID, artifact: UUID) -> HttpResponseBase:
         row = access.visible_operation(request.user, pk)
         found = row.artifacts.filter(pk=artifact).first()
@@ -122,6 +132,7 @@ class ArtifactView(APIView):
 class VerbView(APIView):
     """`POST /operations/{id}/{cancel,pause,resume,retry}`: the verb is given by the route."""
 
+    schema = VerbSchema()
     verb = ""
 
     def post(self, request: Request, pk: UUID) -> Response:
