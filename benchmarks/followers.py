@@ -132,15 +132,16 @@ async def ours(stack: Any, options: argparse.Namespace) -> Figures:
 
 
 async def usual(stack: Any, port: int, pid: int, options: argparse.Namespace) -> Figures:
-    from channels.layers import get_channel_layer
+    from channels_redis.pubsub import RedisPubSubChannelLayer
 
     from benchmarks.usual_way import GROUP
+
+    layer: Any = RedisPubSubChannelLayer(hosts=[{"address": stack.run["redis_url"]}], prefix="lro")
 
     async def connect(ears: Ears, follows: bool) -> Socket:
         return await open_socket(port, "/ws/", [], ears.hear)
 
     async def tell() -> None:
-        layer: Any = get_channel_layer()
         for number in range(options.events):
             event = {
                 "operation": "0198f3c2-0000-7000-8000-000000000001",
@@ -172,7 +173,6 @@ def main(arguments: list[str]) -> int:
     rows: dict[str, list[Figures]] = {"LRO": [], "the usual way": []}
     with ExitStack() as exits:
         stack = exits.enter_context(running())
-        os.environ |= {"LRO_DATA_DIR": str(stack.folder / "data"), "REDIS_URL": stack.run["redis_url"]}
         port = free_port()
         process = _usual_server(stack, port)
         exits.callback(process.kill)

@@ -31,7 +31,7 @@ class Consumer(AsyncWebsocketConsumer):
         await self.channel_layer.group_discard(GROUP, self.channel_name)
 
     async def operation_event(self, message: dict[str, Any]) -> None:
-        await self.send(text_data=json.dumps(message["event"]))
+        await self.send(text_data=json.dumps(message["event"], separators=(",", ":")))
 
 
 application = ProtocolTypeRouter(
