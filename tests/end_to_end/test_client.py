@@ -5,6 +5,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+import os
+import re
+import subprocess
+import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import aclosing
@@ -15,9 +20,9 @@ import httpx
 import jwt
 import pytest
 
-from lro.client import AsyncClient, Client, Event, Operation, OperationFailed, Problem, SignedOut
+from lro.client import AsyncClient, Client, Event, Operation, OperationFailed, Problem, SignedOut, sync_driver
 from lro.models import Event as StoredEvent
-from tests.end_to_end.stack import ALIAS, PASSWORD, Stack
+from tests.end_to_end.stack import ALIAS, PASSWORD, ROOT, Stack
 from tests.waiting import until
 
 pytestmark = pytest.mark.slow
@@ -156,6 +161,36 @@ def test_a_start_is_repeated_until_the_server_is_back_and_starts_one(drained: St
     assert len(list(lro.list(name="probe.flaky"))) == 1
 
 
+def test_without_a_socket_it_polls_and_comes_back_to_live(
+    drained: Stack, lro: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect, opened = sync_driver.connect, []
+
+    def unlucky(*args: Any, **options: Any) -> Any:
+        opened.append(len(opened) < 4 and "refused")
+        if opened[-1]:
+            raise ConnectionRefusedError
+        return connect(*args, **options)
+
+    monkeypatch.setattr(sync_driver, "connect", unlucky)
+    operation = lro.start("probe.saves", {"to": 300, "seconds_each": 0.03})
+    live: list[bool] = []
+    events = [(event, live.append(not opened[-1]))[0] for event in lro.follow(operation.id)]
+    assert told(events) == stored(operation.id)
+    assert (live[0], live[-1]) == (False, True)
+
+
+def test_an_iterator_that_is_left_leaves_no_socket(lro: Client) -> None:
+    operation = lro.start("probe.counts", {"to": 1})
+    before = threading.active_count()
+    following = lro.follow(operation.id, until_done=False)
+    next(following)
+    assert threading.active_count() > before
+    del following
+    until(lambda: threading.active_count() == before, what="the socket's thread has ended")
+    lro.wait(operation.id, timeout=60)
+
+
 def short_lived(token: str, seconds: float, key: str) -> str:
     claims = jwt.decode(token, options={"verify_signature": False})
     return jwt.encode({**claims, "exp": int(time.time() + seconds)}, key, algorithm="HS256")
@@ -226,3 +261,16 @@ def test_it_ends_when_the_operation_is_deleted(drained: Stack, lro: Client) -> N
     drained.kill_web(operation.id)
     with pytest.raises(Problem, match="not_found"):
         list(following)
+
+
+def test_the_examples_of_the_documentation_run(drained: Stack, tmp_path: Path) -> None:
+    (tmp_path / "contacts.csv").write_text("name,age\nAda,36\nBob,41\nCy\n")
+    page = (ROOT / "docs" / "clients.md").read_text().split("## Python", 1)[1].split("\n## ", 1)[0]
+    examples = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    assert len(examples) == 2
+    for example in examples:
+        program = example.replace("http://localhost:8000", drained.url).replace("…", PASSWORD)
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        command = [sys.executable, "-W", "error", "-c", program]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        assert "'rows': 2" in done.stdout, done.stderr
