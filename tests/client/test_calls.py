@@ -256,7 +256,6 @@ def test_importing_it_imports_no_django() -> None:
 
 def test_a_request_bears_its_limit_of_time() -> None:
     script = Script(rest=lambda call: answer(raw_operation(1)))
+    script.calls.timeout = 5.0
     script.run(script.calls.get(ONE))
-    assert script.sent == [
-        Send("GET", f"/operations/{ONE}", headers={"Authorization": "Bearer first"}, seconds=script.calls.timeout)
-    ]
+    assert script.sent == [Send("GET", f"/operations/{ONE}", headers={"Authorization": "Bearer first"}, seconds=5.0)]

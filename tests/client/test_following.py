@@ -150,6 +150,18 @@ def test_a_merged_event_stands_for_those_before_it_and_says_only_what_is_new() -
     assert log.is_behind
 
 
+def test_a_gap_is_asked_for_before_its_snapshot_has_come() -> None:
+    following = Following({ONE: 4})
+    following.feed({"type": "gap", "operation": ONE, "after": 4, "sequence": 9})
+    assert following.wanted() == Wanted(ONE, 4)
+
+
+def test_a_page_that_overlaps_gives_only_what_is_new() -> None:
+    following = Following({ONE: 2})
+    following.fill(ONE, tuple(as_event(raw_event(n)) for n in (3, 1, 2, 4)), True)
+    assert [event.sequence for event in following.take()] == [3, 4]
+
+
 def test_it_goes_on_behind_a_terminal_event_that_was_not_the_last() -> None:
     following = Following({ONE: 0})
     following.feed(told(1, "failed", whole=raw_operation(2, "queued")))
@@ -238,9 +250,10 @@ def test_a_watcher_is_given_the_newest_state_once() -> None:
     assert (state.sequence, state.progress.current, state.rejected) == (4, 40, 2)
     watching.feed(told(4))
     assert watching.take() == []
-    watching.feed({"type": "event", "event": raw_event(5, "succeeded", state="succeeded")})
+    watching.feed({"type": "event", "event": raw_event(5, "progress", current=50)})
+    watching.feed({"type": "event", "event": raw_event(6, "succeeded", state="succeeded")})
     assert (watching.take(), watching.wanted(), watching.is_over) == ([], Wanted(ONE), False)
-    watching.learn(as_operation(raw_operation(5, "succeeded")))
+    watching.learn(as_operation(raw_operation(6, "succeeded")))
     assert not watching.is_over
     assert [state.done for state in watching.take()] == [True]
     assert watching.is_over

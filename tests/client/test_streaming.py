@@ -113,6 +113,25 @@ def test_a_socket_closed_for_its_token_is_opened_at_once_with_another() -> None:
     assert script.slept == []
 
 
+def test_a_token_may_be_refused_again_when_one_was_taken_between() -> None:
+    fresh = itertools.count()
+    script = Script(
+        *[[Lost(4401)], [READY, Lost(4401)]], [READY, END], rest=lambda call: answer({"access": f"token {next(fresh)}"})
+    )
+    assert follow(script, after=8) == [9]
+    assert script.tokens == ["first", "token 0", "token 1"]
+
+
+def test_sockets_that_last_are_no_reason_to_poll() -> None:
+    def later() -> Any:
+        script.now += 11
+        return GONE
+
+    script = Script(*[[READY, later]] * 6, [READY, END], rest=record(*["log"] * 8, "succeeded"))
+    assert follow(script, after=8) == [9]
+    assert (script.slept, script.sent) == ([0.5] * 6, [])
+
+
 def test_a_server_that_takes_no_token_is_not_asked_for_ever() -> None:
     fresh = itertools.count()
     script = Script([Lost(4401)], [Lost(4401)], rest=lambda call: answer({"access": f"token {next(fresh)}"}))
@@ -158,6 +177,12 @@ def test_a_watcher_is_given_the_newest_of_what_has_come() -> None:
     states: list[Operation] = script.play(Stream(script.calls, Watching(ONE)).run())
     assert [state.sequence for state in states] == [6, 9]
     assert states[0].progress.current == 6
+
+
+def test_what_a_watcher_has_heard_is_given_before_the_next_socket() -> None:
+    script = Script([READY, {"type": "snapshot", "operation": raw_operation(1)}, GONE], [READY, END])
+    states = script.play(Stream(script.calls, Watching(ONE)).run())
+    assert [state.sequence for state in states] == [1, 9]
 
 
 def test_a_watcher_polls_too() -> None:
