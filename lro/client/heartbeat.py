@@ -16,7 +16,7 @@ class Heartbeat:
         """How long to listen; never so shortly that what has come already could not be heard."""
         return max(_SHORTEST_WAIT, (self._answer_by or self._ping_at) - now)
 
-    def heard(self, now: float) -> None:
+    def heard(self) -> None:
         self._answer_by = None
 
     def is_silent(self, now: float) -> bool:

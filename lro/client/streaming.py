@@ -68,16 +68,15 @@ class Stream:
         heartbeat = Heartbeat(self._calls.clock())
         while not self._subject.is_over:
             text = yield Hear(heartbeat.wait(self._calls.clock()))
-            now = self._calls.clock()
             if text is not None:
-                self._well_at = now
-                heartbeat.heard(now)
+                self._well_at = self._calls.clock()
+                heartbeat.heard()
                 yield from self._take_in(text)
-            elif heartbeat.is_silent(now):
+            elif heartbeat.is_silent(self._calls.clock()):
                 raise Lost
-            if heartbeat.is_due(now):
+            if heartbeat.is_due(self._calls.clock()) and not self._subject.is_over:
                 yield Say({"type": "ping", "sequences": self._subject.sequences()})
-                heartbeat.pinged(now)
+                heartbeat.pinged(self._calls.clock())
 
     def _take_in(self, text: str | None) -> Steps[None]:
         """A frame, and where only the newest value counts those that have come behind it already."""
@@ -152,6 +151,7 @@ class Stream:
     def _give(self) -> Steps[None]:
         for value in self._subject.take():
             yield Give(value)
+            self._well_at = self._calls.clock()  # however long the caller took, the server is not to blame
 
 
 def wait(calls: Calls, operation: str) -> Steps[Operation]:

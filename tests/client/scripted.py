@@ -27,6 +27,7 @@ class Script:
 
     def __init__(self, *sockets: Any, rest: Rest | None = None, keeper: dict[str, Any] | None = None) -> None:
         self.now = 1000.0
+        self.seconds_to_take = 0.0
         self.sockets = list(sockets)
         self.heard: list[Any] = []
         self.said: list[dict[str, Any]] = []
@@ -54,10 +55,14 @@ class Script:
         walk = Walk(steps)
         for effect in walk:
             try:
-                walk.answer(given.append(effect.value) if isinstance(effect, Give) else self._do(effect))
+                walk.answer(self._take(given, effect.value) if isinstance(effect, Give) else self._do(effect))
             except Exception as error:
                 walk.fail(error)
         return walk.result
+
+    def _take(self, given: list[Any], value: Any) -> None:
+        given.append(value)
+        self.now += self.seconds_to_take
 
     def _do(self, effect: Any) -> Any:
         match effect:

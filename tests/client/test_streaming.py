@@ -164,6 +164,14 @@ def test_its_patience_ends() -> None:
         follow(script)
 
 
+def test_the_time_that_the_caller_takes_is_not_the_servers() -> None:
+    rest = in_turn([answer(status=500), answer({"results": [], "next_after": None})])
+    script = Script([READY, told(7), told(9)], [READY, told(8), None, END], rest=rest)
+    script.seconds_to_take = 1000
+    assert follow(script, after=6) == [7, 8, 9]
+    assert [frame["type"] for frame in script.said] == ["subscribe", "ping", "subscribe", "ping"]
+
+
 def test_what_comes_before_ready_is_passed_over_and_a_socket_that_says_nothing_is_left() -> None:
     script = Script([], [{"type": "hello"}, READY, END])
     began = script.now
