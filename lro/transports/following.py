@@ -168,9 +168,9 @@ class Follower:
 
     async def _do_next(self) -> bool:
         """Whether there was anything to do."""
-        if self._queue:
+        while self._queue:
             await self._send(self._next_frame())
-        elif self._joins:
+        if self._joins:
             await self._join(self._joins[0])
             self._end_join()
         elif self._behind:
