@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from lro.testing import assert_consistent
-from tests import chromium
 from tests.end_to_end.cuts import CUTS
 from tests.end_to_end.stack import ALIAS, PASSWORD, ROOT, Stack, running
 from tests.end_to_end.test_kills import assert_imported_exactly
@@ -31,12 +30,6 @@ def walked(django_db_blocker: Any) -> Iterator[Stack]:
         running(LRO_TEST_SETTINGS=UNHEALED) as stack,
     ):
         yield stack
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path=chromium.find(), args=["--no-sandbox"])
 
 
 @pytest.fixture
