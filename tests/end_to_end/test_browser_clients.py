@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
-from tests.end_to_end.stack import PASSWORD, Stack
+from tests.end_to_end.stack import PASSWORD, ROOT, Stack
 from tests.waiting import until
 
 pytestmark = pytest.mark.slow
@@ -176,3 +178,27 @@ def test_what_a_page_did_is_what_another_sees(stack: Stack, page: Page) -> None:
     identifier = page.evaluate("operation.id")
     assert page.evaluate("operation.state") == "cancelled"
     until(lambda: stack.state(identifier) == "cancelled", what="the row says so too")
+
+
+def test_the_page_in_the_documentation_works(stack: Stack, page: Page, tmp_path: Path) -> None:
+    blocks = re.findall(r"```(html|js)\n(.*?)```", (ROOT / "docs" / "clients.md").read_text(), re.DOTALL)
+    html = next(text for kind, text in blocks if kind == "html")
+    script = next(text for kind, text in blocks if kind == "js" and '"../lro/client.js"' in text)
+    page.route("**/uploads/import.js", lambda route: route.fulfill(body=script, content_type="text/javascript"))
+    table = tmp_path / "table.csv"
+    table.write_text("id,name\n1,Ann\n2,Bob\n")
+
+    page.goto("/static/uploads/upload.js")  # anything in the folder that the page is said to be in
+    page.set_content(html)
+    page.locator("[name=password]").fill(PASSWORD)
+    page.get_by_text("Sign in").click()
+    page.locator("[name=file]").set_input_files(table)
+    page.locator("#import button").click()
+    expect(page.locator("#state")).to_have_text("succeeded", timeout=30_000)
+    expect(page.locator("#connection")).to_have_text("live")
+    expect(page.locator("#log li").first).to_contain_text("created")
+    lines = page.locator("#log li").all_text_contents()
+    page.reload()
+    page.set_content(html)
+    expect(page.locator("#log li").last).to_contain_text("succeeded")
+    assert page.locator("#log li").all_text_contents() == lines
