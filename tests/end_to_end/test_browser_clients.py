@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, WebSocketRoute, expect
 
 from tests.end_to_end.stack import PASSWORD, ROOT, Stack
 from tests.waiting import until
@@ -202,3 +203,24 @@ def test_the_page_in_the_documentation_works(stack: Stack, page: Page, tmp_path:
     page.set_content(html)
     expect(page.locator("#log li").last).to_contain_text("succeeded")
     assert page.locator("#log li").all_text_contents() == lines
+
+
+def test_the_page_of_an_operation_that_is_gone_says_so(stack: Stack, page: Page) -> None:
+    identifier = start(stack, to=1, seconds_each=0)
+    sockets: list[WebSocketRoute] = []
+
+    def pass_on(socket: WebSocketRoute) -> None:
+        socket.connect_to_server()
+        sockets.append(socket)
+
+    page.route_web_socket("**/ws/**", pass_on)
+    page.goto(f"/app/operations/{identifier}")
+    page.locator("input[name=username]").fill("demo")
+    page.locator("input[name=password]").fill(PASSWORD)
+    page.get_by_test_id("login-submit").click()
+    expect(page.get_by_test_id("connection")).to_have_attribute("data-state", "live")
+    expect(page.get_by_test_id("operation-state")).to_have_attribute("data-state", "succeeded")
+    frame = {"type": "unsubscribed", "operation": identifier, "code": "not_found", "message": "It was deleted."}
+    sockets[-1].send(json.dumps(frame))
+    expect(page.get_by_role("heading", name="There is no such operation")).to_be_visible()
+    expect(page.get_by_test_id("operation-state")).to_be_hidden()
