@@ -224,3 +224,18 @@ def test_the_page_of_an_operation_that_is_gone_says_so(stack: Stack, page: Page)
     sockets[-1].send(json.dumps(frame))
     expect(page.get_by_role("heading", name="There is no such operation")).to_be_visible()
     expect(page.get_by_test_id("operation-state")).to_be_hidden()
+
+
+def test_the_page_of_the_admin_follows_by_its_session(stack: Stack, page: Page) -> None:
+    identifier = start(stack, to=60, seconds_each=0.1)
+    page.goto(f"/admin/login/?next=/admin/lro/operation/{identifier}/change/")
+    page.locator("input[name=username]").fill("admin")
+    page.locator("input[name=password]").fill(PASSWORD)
+    page.locator("[type=submit]").click()
+    rows = page.get_by_test_id("event-row")
+    shown = rows.count()
+    expect(rows.last).to_contain_text("succeeded", timeout=30_000)
+    told = [int(row.get_attribute("data-sequence") or 0) for row in rows.all()]
+    assert told == sorted(set(told))
+    assert {event["sequence"] for event in stored_events(stack, identifier) if event["kind"] != "progress"} <= set(told)
+    assert shown < len(told), "the others came while one looked"
