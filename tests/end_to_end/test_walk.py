@@ -66,8 +66,11 @@ def test_a_file_is_uploaded_and_imported_before_ones_eyes(
 
     seen = [live_count(page, above=0)]
     assert walked.operation(identifier).worker, "a worker holds it while we look"
+    reads: list[str] = []
+    page.on("request", lambda request: reads.append(request.url))
     for _ in range(3):
         seen.append(live_count(page, above=seen[-1]))
+    assert reads == [], "what is seen live came by the socket, and was not read again"
     page.reload()
     seen.append(live_count(page, above=seen[-1]))
     assert seen == sorted(set(seen))
