@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from tests import chromium
-from tests.end_to_end.stack import ALIAS, Stack, running
+from tests.end_to_end.stack import ALIAS, Stack, forget_connection, running
 from tests.uploads.generator import Truth, write_dirty_csv
 from tests.waiting import until
 
@@ -40,6 +40,7 @@ def drained(stack: Stack) -> Iterator[Stack]:
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         yield playwright.chromium.launch(executable_path=chromium.find(), args=["--no-sandbox"])
+        forget_connection()  # the next module's browser may look at another stack
 
 
 @pytest.fixture(scope="session")
