@@ -74,9 +74,11 @@ class WebSocketFollower(Follower):
 
 class HTTPFollower(Follower):
     def _ask(self, link: HTTPConnection, query: str, **headers: str) -> HTTPResponse:
-        path = f"/operations/{self._operation}/events/{query}"
-        link.request("GET", path, headers={"Authorization": f"Bearer {self._token}", **headers})
+        path, token = f"/operations/{self._operation}/events/{query}", self._token
+        link.request("GET", path, headers={"Authorization": f"Bearer {token}", **headers})
         answer = link.getresponse()
+        if answer.status == 401 and token != self._token:
+            raise OSError("its token expired while it was held, and was renewed meanwhile")
         if answer.status in (401, 404):
             self._end(type="refused", status=answer.status)
         elif answer.status >= 500:

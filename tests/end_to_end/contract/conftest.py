@@ -27,7 +27,7 @@ def stack(django_db_blocker: Any) -> Iterator[Stack]:
 
 def post(stack: Stack, path: str, username: str = "demo", **data: Any) -> dict[str, Any]:
     """Start an operation."""
-    headers = {"Authorization": f"Bearer {stack.brief_token(60, username)}"}
+    headers = {"Authorization": f"Bearer {stack.brief_token(600, username)}"}
     answer = httpx.post(f"{stack.url}{path}", json=data, headers=headers, timeout=60)
     assert answer.status_code == 200, answer.text
     return dict(answer.json())

@@ -37,7 +37,7 @@ def test_who_may_no_longer_see_it_hears_nothing_of_what_comes_after(
     drained: Stack, auditor: Any, chatter: Begin, follow: Follow, transport: Transport
 ) -> None:
     talk = chatter(**IN_THE_MIDDLE)
-    follower = follow(transport, talk.id, token=drained.brief_token(60, "auditor"))
+    follower = follow(transport, talk.id, token=drained.brief_token(600, "auditor"))
     await_heard(follower, talk.last)
     heard = list(follower.log)
     auditor.clear()
@@ -63,7 +63,7 @@ def assert_is_told_of_nothing(follower: Any) -> None:
 @over(TOKEN)
 def test_what_is_anothers_is_not_there(drained: Stack, chatter: Begin, follow: Follow, transport: Transport) -> None:
     talk = chatter(**IN_THE_MIDDLE)
-    follower = follow(transport, talk.id, token=drained.brief_token(60, "other"))
+    follower = follow(transport, talk.id, token=drained.brief_token(600, "other"))
     until(lambda: follower.named("refused"), what="it is refused")
     refused = follower.named("refused")[0]
     assert (refused.get("status"), refused.get("code")) in ((404, None), (None, "not_found"))
@@ -75,7 +75,7 @@ def test_what_is_anothers_is_not_there(drained: Stack, chatter: Begin, follow: F
 def test_two_users_never_hear_of_each_others_operations(
     drained: Stack, chatter: Begin, follow: Follow, transport: Transport
 ) -> None:
-    token, mine = drained.brief_token(60, "other"), [{"mine": True}]
+    token, mine = drained.brief_token(600, "other"), [{"mine": True}]
     follower = follow(transport, token=token, targets=mine, others={"what it waits for"})
     until(lambda: follower.named("caught_up"), what="it follows")
     talk = chatter(things=30)
@@ -116,7 +116,7 @@ def test_a_token_that_is_renewed_goes_on(drained: Stack, chatter: Begin, follow:
     followers = {transport.name: follow(transport, talk.id, token=token) for transport in those_that(TOKEN)}
     for follower in followers.values():
         await_heard(follower, talk.last)
-        follower.renew(drained.brief_token(600))
+        follower.renew(drained.brief_token(6000))
     stream = followers["server-sent events"]
     until(lambda: stream.named("refused"), within=10, what="the first token has expired")
     assert stream.named("refused")[0]["code"] == "token_expired"
@@ -128,7 +128,7 @@ def test_a_token_that_is_renewed_goes_on(drained: Stack, chatter: Begin, follow:
 
 
 def test_another_users_token_does_not_renew(drained: Stack, chatter: Begin) -> None:
-    with open_socket(drained, "lro.v1", f"bearer.{drained.brief_token(60)}") as link:
+    with open_socket(drained, "lro.v1", f"bearer.{drained.brief_token(600)}") as link:
         assert json.loads(link.recv(timeout=10))["type"] == "ready"
-        link.send(json.dumps({"type": "authenticate", "token": drained.brief_token(60, "other")}))
+        link.send(json.dumps({"type": "authenticate", "token": drained.brief_token(600, "other")}))
         assert json.loads(link.recv(timeout=10))["code"] == "other_user"

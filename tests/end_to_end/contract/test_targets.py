@@ -64,7 +64,7 @@ def children_of(stack: Stack, root: str) -> list[Any]:
 
 @pytest.fixture
 def link(drained: Stack) -> Iterator[Any]:
-    with open_socket(drained, "lro.v1", f"bearer.{drained.brief_token(60)}") as link:
+    with open_socket(drained, "lro.v1", f"bearer.{drained.brief_token(600)}") as link:
         assert json.loads(link.recv(timeout=10))["type"] == "ready"
         yield link
 
