@@ -48,6 +48,10 @@ class Client:
         await self._is_reading.wait()
         self.frames.append(frame.as_dict())
 
+    @property
+    def is_reading(self) -> bool:
+        return self._is_reading.is_set()
+
     def block(self) -> None:
         self._is_reading.clear()
 

@@ -51,7 +51,9 @@ def test_who_may_no_longer_see_it_hears_nothing_of_what_comes_after(
     else:
         follower.join(timeout=20)
         assert follower.frames[-1] == {"type": "refused", "status": 404}
-    assert follower.log == heard
+    assert not follower.is_done
+    if PUSHED in transport.can:  # who asks may just have been being answered
+        assert follower.log == heard
 
 
 def assert_is_told_of_nothing(follower: Any) -> None:
