@@ -115,6 +115,9 @@ class Follower:
     async def review(self, rights: Rights) -> None:
         """Go on with what these rights, asked anew, still allow."""
         self.rights = rights
+        for waiting in reversed(self._queue):
+            if not rights.sees(waiting.owner_id):  # it was not told, should the right come back
+                self.cursors[waiting.frame.operation] = waiting.frame.sequence - waiting.frame.merged - 1
         self._keep(waiting for waiting in self._queue if rights.sees(waiting.owner_id))
         for target in await read(records.lost, list(self.targets), rights.user):
             self.unsubscribe(target)

@@ -301,6 +301,25 @@ async def test_who_may_see_it_no_longer_is_told_so_and_nothing_after(
     assert (told[kind], told["code"]) == (str(operation.pk), "not_found")
 
 
+@played
+async def test_what_was_taken_back_is_told_when_the_right_comes_back(world: World, alice: Any, auditor: Any) -> None:
+    auditor.is_staff = True
+    await world.ask(auditor.save)
+    operation, client = await world.operation(alice), await world.client(auditor)
+    await client.follow("all", None, 0)
+    await world.settle()
+    client.block()
+    await world.tell(operation, "log", 20)
+    permissions = await world.ask(lambda: list(auditor.user_permissions.all()))
+    for granted in ([], permissions):
+        await world.ask(auditor.user_permissions.set, granted)
+        await client.follower.review(await world.ask(lambda: Rights.of(user("bob"))))
+        await world.tell(operation, "log")
+    client.release()
+    await world.settle()
+    assert client.told() == list(range(1, 24))
+
+
 class Broken:
     """Raises at the calls that it is told of, and does what it stands for at all others."""
 
