@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
 import pytest
 from django.contrib.auth.models import Permission
 from django.db import OperationalError
+from django.db.models.functions import Now
 
+from lro.models import Operation
 from lro.transports import following, payloads, records
+from lro.transports import hub as hubs
 from lro.transports.access import Rights
+from lro.transports.conversation import Conversation
 from lro.transports.hub import hub
 from lro.transports.records import Target, read
+from lro.transports.rest import live
 from tests.transports.world import Client, World, played, target, until, user
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("calm")]
@@ -437,3 +444,41 @@ async def test_a_client_that_says_that_it_lacks_some_is_told_them_again(world: W
     client.follower.heal({str(operation.pk): 3})
     await world.settle()
     assert client.told() == [1, 2, 3, 4, 5, 4, 5]
+
+
+@played
+async def test_the_floor_poll_looks_as_far_back_as_to_its_last_turn(world: World, alice: Any, settings: Any) -> None:
+    settings.LRO = {**settings.LRO, "FLOOR_POLL_SECONDS": 0.1}
+    operation, client = await world.operation(alice), await world.client(alice)
+    await client.follow("operation", operation, 0)
+    hub()._polled_at -= 100  # the database was away
+    await world.append(operation, "log")
+    a_minute_ago = Now() - timedelta(seconds=60)
+    await world.ask(Operation.objects.filter(pk=operation.pk).update, updated_at=a_minute_ago)
+    await until(lambda: client.told() == [1, 2])
+
+
+@played
+async def test_what_ended_is_not_forgotten_while_a_client_has_not_heard_it(
+    world: World, alice: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hubs, "_MEMORY_SECONDS", 0.0)
+    operation, client = await world.operation(alice), await world.client(alice)
+    await client.follow("mine", None, 0)
+    await world.settle()
+    client.block()
+    await world.tell(operation, "log", 600)
+    await world.tell(operation, "succeeded")
+    hub()._forget_ended()
+    client.release()
+    await world.settle()
+    assert client.told() == list(range(1, 603))
+
+
+@played
+async def test_a_stream_that_cannot_begin_ends_so_that_its_client_comes_again(world: World, alice: Any) -> None:
+    operation, request = await world.operation(alice), SimpleNamespace(user=alice, auth=None)
+    with mock.patch.object(Conversation, "welcome", side_effect=OperationalError):
+        async with asyncio.timeout(5):
+            told = [piece async for piece in live._stream(request, operation.pk, 0)]  # type: ignore[arg-type]
+    assert told == [b"retry: 1000\n\n"]
