@@ -92,15 +92,15 @@ def test_five_hundred_operations_are_followed_at_once(drained: Stack, follow: Fo
         until(lambda: sockets[-1].named("caught_up"), what="it follows")
     begun = start_many(drained, 500)
     followers = [
-        follow(transport, operation)
+        (operation, follow(transport, operation))
         for transport in TRANSPORTS
         if TARGETS not in transport.can
         for operation in begun[::25]
     ]
     open_ones = Operation.objects.using(ALIAS).active()
     until(lambda: not open_ones.exists(), within=90, what="all have ended", every=0.2)
-    for follower in followers:
-        assert_heard_all(follower, follower._operation)
+    for operation, follower in followers:
+        assert_heard_all(follower, operation)
     stored = stored_of(begun)
     for follower in sockets:
         until(lambda follower=follower: endings_of(follower.log).issuperset(begun), what="all was told", every=0.2)
