@@ -16,14 +16,13 @@ from typing import Any
 from ..models import Operation
 from . import frames, records
 from .access import Rights
-from .frames import EventFrame, Frame, News
+from .backlog import Backlog
+from .frames import Frame, News
 from .hub import hub
 from .records import PAGE, Target, read
 
 logger = logging.getLogger(__name__)
 
-#: Frames that wait for a client: from the first number its progress is merged, at the second it reads from the rows.
-_SLOW, _FULL = 16, 256
 #: A client that is too slow and so far behind is told where it is now instead of all that it missed.
 _TOO_FAR = 2_000
 
@@ -35,12 +34,6 @@ class _Join:
     is_new: bool
     is_found: asyncio.Future[bool]
     begun: set[str] = field(default_factory=set)
-
-
-@dataclass(slots=True)
-class _Waiting:
-    frame: EventFrame  # a newer one may take its place while it waits
-    owner_id: Any
 
 
 class Follower:
@@ -56,8 +49,7 @@ class Follower:
         self._send = send
         #: Per operation the sequence after which it has been told all, up to the cursor.
         self._since: dict[str, int] = {}
-        self._queue: deque[_Waiting] = deque()
-        self._last: dict[str, _Waiting] = {}
+        self._backlog = Backlog()
         self._joins: deque[_Join] = deque()
         #: Operations to be read from the rows; True where the client was too slow for them.
         self._behind: dict[str, bool] = {}
@@ -115,10 +107,8 @@ class Follower:
     async def review(self, rights: Rights) -> None:
         """Go on with what these rights, asked anew, still allow."""
         self.rights = rights
-        for waiting in reversed(self._queue):
-            if not rights.sees(waiting.owner_id):  # it was not told, should the right come back
-                self.cursors[waiting.frame.operation] = waiting.frame.sequence - waiting.frame.merged - 1
-        self._keep(waiting for waiting in self._queue if rights.sees(waiting.owner_id))
+        for waiting in self._backlog.drop(lambda one: not rights.sees(one.owner_id)):
+            self.cursors[waiting.frame.operation] = waiting.before  # it was not told, should the right come back
         for target in await read(records.lost, list(self.targets), rights.user):
             self.unsubscribe(target)
             body = {**target.as_body(), "code": "not_found", "message": "There is no such operation any more."}
@@ -126,7 +116,7 @@ class Follower:
 
     def forget(self, operation: str) -> None:
         """It ended a while ago, so no late news of it can come any more."""
-        is_told = operation not in self._behind and operation not in self._last
+        is_told = operation not in self._behind and operation not in self._backlog
         if is_told and Target("operation", operation) not in self.targets:
             self._drop(operation)
 
@@ -162,17 +152,10 @@ class Follower:
         return True
 
     def _put(self, news: News, owner_id: Any) -> None:
-        last = self._last.get(news.operation)
-        is_merged = last is not None and news.is_progress and last.frame.is_progress and len(self._queue) >= _SLOW
-        if last is not None and is_merged:
-            last.frame = news.instead_of(last.frame)
-        elif len(self._queue) >= _FULL:
-            self._behind[news.operation] = True
-            return
+        if self._backlog.put(news, self.rights.verbs(owner_id), owner_id):
+            self._move(news.operation, news.sequence)
         else:
-            self._last[news.operation] = _Waiting(news.frame(self.rights.verbs(owner_id)), owner_id)
-            self._queue.append(self._last[news.operation])
-        self._move(news.operation, news.sequence)
+            self._behind[news.operation] = True
 
     # What the client is told
 
@@ -192,8 +175,8 @@ class Follower:
 
     async def _do_next(self) -> bool:
         """Whether there was anything to do."""
-        while self._queue:
-            await self._send(self._next_frame())
+        while self._backlog:
+            await self._send(self._backlog.pop())
         if self._joins:
             await self._join(self._joins[0])
             self._end_join()
@@ -202,12 +185,6 @@ class Follower:
         else:
             return False
         return True
-
-    def _next_frame(self) -> EventFrame:
-        waiting = self._queue.popleft()
-        if self._last.get(waiting.frame.operation) is waiting:
-            del self._last[waiting.frame.operation]
-        return waiting.frame
 
     async def _join(self, join: _Join) -> None:
         target = join.target
@@ -251,7 +228,7 @@ class Follower:
 
     def _rewind(self, operation: str, sequence: int) -> None:
         """Tell it from here on, whatever was told or waits to be."""
-        self._keep(waiting for waiting in self._queue if waiting.frame.operation != operation)
+        self._backlog.drop(lambda one: one.frame.operation == operation)
         self._move(operation, sequence, since=min(sequence, self._since.get(operation, sequence)))
         self._behind[operation] = False
         self._wanted.set()
@@ -293,13 +270,8 @@ class Follower:
         self.cursors[operation] = sequence
         self._since[operation] = self._since.get(operation, 0) if since is None else since
 
-    def _keep(self, waiting: Iterable[_Waiting]) -> None:
-        """Of the frames that wait only these."""
-        self._queue = deque(waiting)
-        self._last = {one.frame.operation: one for one in self._queue}
-
     def _drop(self, operation: str) -> None:
-        self._keep(waiting for waiting in self._queue if waiting.frame.operation != operation)
+        self._backlog.drop(lambda one: one.frame.operation == operation)
         self._behind.pop(operation, None)
         self.cursors.pop(operation, None)
         self._since.pop(operation, None)

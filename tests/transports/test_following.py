@@ -14,7 +14,7 @@ from django.db import OperationalError
 from django.db.models.functions import Now
 
 from lro.models import Operation
-from lro.transports import following, payloads, records
+from lro.transports import backlog, following, payloads, records
 from lro.transports import hub as hubs
 from lro.transports.access import Rights
 from lro.transports.conversation import Conversation
@@ -99,7 +99,7 @@ async def test_what_a_full_queue_has_no_room_for_is_read_from_the_rows(world: Wo
     client.block()
     for _ in range(3):
         await world.tell(operation, "log", 600)
-    assert len(client.follower._queue) in (following._FULL, following._FULL - 1)  # and one on its way
+    assert len(client.follower._backlog) in (backlog.FULL, backlog.FULL - 1)  # and one on its way
     client.release()
     await world.settle()
     assert client.told() == list(range(1, 1802))
