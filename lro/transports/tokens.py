@@ -30,7 +30,8 @@ class Identity:
         """Who a view of DRF found to be there."""
         if request.auth:
             return cls(request.user, _expiry(request.auth))
-        return cls(request.user, session_key=request.session.session_key)
+        session = getattr(request, "session", None)  # a project may authenticate in a way of its own
+        return cls(request.user, session_key=session and session.session_key)
 
     def reviewed(self) -> Any:
         """The user as the database knows them now; None where the account is not active, or the session over."""

@@ -50,7 +50,7 @@ async def test_up_to_sixteen_frames_wait_before_progress_is_merged(world: World,
     await world.settle()
     client.block()
     await world.tell(operation, "log")
-    await until(lambda: not client.follower._queue, "one is on its way")
+    await until(lambda: not client.follower._backlog, "one is on its way")
     for _ in range(16):
         await world.tell(operation, "progress")
     client.release()
@@ -298,7 +298,7 @@ async def test_who_may_see_it_no_longer_is_told_so_and_nothing_after(
         await world.tell(operation, "log", 600)
     await world.ask(auditor.user_permissions.clear)
     review = asyncio.create_task(client.follower.review(await world.ask(lambda: Rights.of(user("bob")))))
-    await until(lambda: not client.follower._queue, "what waits is taken back")
+    await until(lambda: not client.follower._backlog, "what waits is taken back")
     await world.tell(operation, "log")
     client.release()
     await review

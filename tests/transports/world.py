@@ -138,7 +138,7 @@ class World:
 
 
 def is_busy(follower: Follower) -> bool:
-    return bool(follower._queue or follower._joins or follower._behind)
+    return bool(follower._backlog or follower._joins or follower._behind)
 
 
 def target(kind: str, operation: Operation | None = None) -> Target:
