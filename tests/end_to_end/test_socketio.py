@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import subprocess
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -19,8 +20,8 @@ from websockets.sync.client import connect
 from config.data_directory import DataDirectory
 from lro.models import Event
 from lro.transports import payloads
-from tests.end_to_end.socketio_client import Client, SocketIOFollower
-from tests.end_to_end.stack import ALIAS, Stack, running
+from tests.end_to_end.socketio_client import FOLDER, NODE, Client, SocketIOFollower
+from tests.end_to_end.stack import ALIAS, PASSWORD, ROOT, Stack, running
 from tests.waiting import until
 
 pytestmark = pytest.mark.slow
@@ -113,6 +114,23 @@ def test_a_client_comes_back_after_the_web_was_killed_and_misses_nothing(drained
         assert follower.log == stored(operation)
     finally:
         follower.stop()
+
+
+def test_the_example_of_the_docs_follows_to_the_end_through_a_kill(drained: Stack) -> None:
+    text = (ROOT / "docs" / "clients.md").read_text()
+    example = text.split("## Socket.IO")[1].split("```js\n")[1].split("```")[0]
+    operation = start(drained, "probe/saves", to=100, seconds_each=0.05)
+    command = [str(NODE), "--input-type=module", "-", drained.url, "demo", PASSWORD, operation]
+    pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, cwd=FOLDER, **pipes) as process:
+        process.stdin.write(example)  # type: ignore[union-attr]
+        process.stdin.close()  # type: ignore[union-attr]
+        said = [process.stdout.readline() for _ in range(10)]  # type: ignore[union-attr]
+        drained.kill_web(operation)
+        said += process.stdout.readlines()  # type: ignore[union-attr]
+        errors = process.stderr.read()  # type: ignore[union-attr]
+    assert said == [f"{event['sequence']} {event['kind']}\n" for event in stored(operation)], errors
+    assert errors  # it was thrown out
 
 
 # What is asked

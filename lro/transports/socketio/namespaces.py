@@ -88,7 +88,7 @@ class OperationsNamespace(AsyncNamespace):  # type: ignore[misc]
             data = {"code": reason.code, "message": reason.message}
             raise ConnectionRefusedError(reason.message, data) from None
         if ready is not None:
-            self._start(self._send(connection, ready))  # in its turn: the client is connected when this returns
+            self._start(self._emit(connection, ready))  # in its turn: the client is connected when this returns
 
     async def _answer(self, connection: str, event: str, arguments: tuple[Any, ...]) -> Frame:
         try:
