@@ -227,6 +227,19 @@ def test_only_a_trusted_origin_may_connect(drained: Stack) -> None:
     assert answer.headers["access-control-allow-origin"] == drained.url
 
 
+def test_what_is_too_large_costs_the_connection_and_the_client_comes_back(
+    drained: Stack, client: Client, transports: list[str]
+) -> None:
+    client.connect(drained.token(), transports)
+    client.await_heard("ready")
+    if len(transports) == 2:
+        client.await_heard("upgrade")
+    client._tell(act="emit", name="subscribe", payload={"operation": "x" * 65_536}, number=0)
+    assert client.await_heard("disconnect").startswith("transport")
+    client.await_heard("ready", times=2)
+    assert client.ask("ping") == {"type": "pong"}
+
+
 # What no client library sends
 
 

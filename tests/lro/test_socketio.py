@@ -81,6 +81,23 @@ def everybody(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tokens, "by_token", lambda token: tokens.Identity(user))
 
 
+async def request(server: Server, method: str, query: str, body: bytes = b"") -> tuple[int, bytes]:
+    """One request of a client that polls."""
+    answer: list[dict[str, Any]] = []
+    headers = [(b"content-length", str(len(body)).encode())]
+    scope = {"type": "http", "method": method, "path": "/socket.io/", "headers": headers}
+    query_string = f"EIO=4&transport=polling{query}".encode()
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": body}
+
+    async def send(message: dict[str, Any]) -> None:
+        answer.append(message)
+
+    await socketio.ASGIApp(server)({**scope, "query_string": query_string}, receive, send)
+    return answer[0]["status"], answer[1]["body"]
+
+
 def play(scene: Callable[[Wire], Coroutine[Any, Any, None]]) -> None:
     """Let the scene run, and see that the server keeps nothing of a client that has gone."""
 
@@ -196,5 +213,40 @@ def test_a_client_that_stays_on_after_too_many_packets_is_closed() -> None:
             wire.say("40/elsewhere,{}")
         await wire.until(lambda: wire.is_closed, "closed")
         assert any('"too_many_frames"' in packet for packet in wire.said)
+
+    play(scene)
+
+
+def test_who_sends_to_a_client_that_polls_waits_for_it() -> None:
+    async def scene(wire: Wire) -> None:
+        opened = await request(wire.server, "GET", "")
+        connection = json.loads(opened[1][1:])["sid"]
+        assert await request(wire.server, "POST", f"&sid={connection}", CONNECT.encode()) == (200, b"OK")
+        events = 0
+
+        async def send() -> None:
+            for number in range(200):
+                await wire.server.operations._send(connection, Frame("event", {"number": number}))
+
+        sending = asyncio.create_task(send())
+        while events < 200:
+            await asyncio.sleep(0.05)
+            _, taken = await request(wire.server, "GET", f"&sid={connection}")
+            packets = [packet for packet in taken.decode().split("\x1e") if '"number"' in packet]
+            assert 0 < len(packets) <= MOST_WAITING
+            events += len(packets)
+        await sending
+        await wire.server.eio.sockets[connection].close(wait=False)
+
+    play(scene)
+
+
+def test_a_post_that_is_too_large_is_answered_where_nobody_polls(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lro.transports.socketio.server._POST_SECONDS", 0.2)
+
+    async def scene(wire: Wire) -> None:
+        opened = await request(wire.server, "GET", "")
+        connection = json.loads(opened[1][1:])["sid"]
+        assert (await request(wire.server, "POST", f"&sid={connection}", b"4" + b"x" * 65_536))[0] == 400
 
     play(scene)

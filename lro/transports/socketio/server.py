@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import Any
 
@@ -12,11 +13,12 @@ from ..messages import Refused
 from .namespaces import NAMESPACE, OperationsNamespace
 from .packets import Packet
 
-#: The library reports what clients do wrong as errors, with tracebacks; who wants to see it lowers the level.
+#: The library reports as errors what clients do wrong; at INFO it writes down all that they say, tokens too.
 logger = logging.getLogger(__name__)
 logger.setLevel(logging.CRITICAL)
 _MAX_BYTES = 64 * 1024
 _PING_SECONDS = 20
+_POST_SECONDS = 40
 
 
 class Server(socketio.AsyncServer):  # type: ignore[misc]
@@ -44,8 +46,13 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]
             self.eio.on(event, handler)
 
     async def handle_request(self, scope: Any, receive: Any, send: Any) -> Any:
+        is_post = scope.get("method") == "POST"
         try:
-            return await super().handle_request(scope, receive, send)
+            # The library ends a connection where it is sent too much, and waits for it to take what it had for it.
+            async with asyncio.timeout(_POST_SECONDS if is_post else None):
+                return await super().handle_request(scope, receive, send)
+        except TimeoutError:
+            await _answer_bad_request(send)
         except (ValueError, RecursionError):  # the library lets through what an Engine.IO packet may not be
             logger.info("a connection is closed: it sent what is no packet", exc_info=True)
             if scope["type"] == "websocket":
@@ -72,6 +79,11 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]
 
 def _is_trusted_origin(origin: str | None, environ: dict[str, Any]) -> bool:
     return tokens.is_trusted_origin(environ["asgi.scope"])
+
+
+async def _answer_bad_request(send: Any) -> None:
+    await send({"type": "http.response.start", "status": 400, "headers": []})
+    await send({"type": "http.response.body", "body": b""})
 
 
 def with_socketio(application: Any) -> Any:
