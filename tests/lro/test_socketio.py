@@ -17,7 +17,7 @@ from engineio import json as standard_json
 from lro.transports import tokens
 from lro.transports.frames import EventFrame, Frame
 from lro.transports.socketio.namespaces import MOST_WAITING, NAMESPACE
-from lro.transports.socketio.packets import Packet, content
+from lro.transports.socketio.packets import event
 from lro.transports.socketio.server import Server
 
 CONNECT = '40/operations,{"token":"good"}'
@@ -121,8 +121,7 @@ def play(scene: Callable[[Wire], Coroutine[Any, Any, None]]) -> None:
 
 def test_a_frame_goes_out_as_it_was_encoded() -> None:
     frame = Frame("event", {"event": orjson.Fragment(b'{"as":  "it is"}')})
-    packet = Packet(data=[frame.type, content(frame)], namespace=NAMESPACE)
-    assert packet.encode() == '2/operations,["event",{"type":"event","event":{"as":  "it is"}}]'
+    assert event(frame, NAMESPACE) == '2/operations,["event",{"type":"event","event":{"as":  "it is"}}]'
 
 
 def test_other_servers_and_clients_of_the_process_keep_their_json() -> None:

@@ -12,7 +12,7 @@ from socketio.exceptions import ConnectionRefusedError
 from ..conversation import Conversation, Ended
 from ..frames import Frame
 from ..messages import Message, Refused, message_of
-from .packets import content
+from .packets import content, event
 
 NAMESPACE = "/operations"
 #: Packets that wait for one client; whoever has more for it waits, too.
@@ -68,16 +68,16 @@ class OperationsNamespace(AsyncNamespace):  # type: ignore[misc]
 
     # What the library calls
 
-    async def trigger_event(self, event: str, sid: str, *arguments: Any) -> Any:
+    async def trigger_event(self, name: str, sid: str, *arguments: Any) -> Any:
         connection = self.server.manager.eio_sid_from_sid(sid, NAMESPACE)
         if connection not in self._conversations:
             return None
-        if event == "connect":
+        if name == "connect":
             return await self._connect(connection, arguments[-1])
-        if event == "disconnect":
+        if name == "disconnect":
             self.close(connection)
             return self.open(connection)
-        return content(await self._answer(connection, event, arguments))
+        return content(await self._answer(connection, name, arguments))
 
     async def _connect(self, connection: str, auth: Any) -> None:
         message = Message("authenticate", auth if isinstance(auth, dict) else {})
@@ -90,9 +90,9 @@ class OperationsNamespace(AsyncNamespace):  # type: ignore[misc]
         if ready is not None:
             self._start(self._emit(connection, ready))  # in its turn: the client is connected when this returns
 
-    async def _answer(self, connection: str, event: str, arguments: tuple[Any, ...]) -> Frame:
+    async def _answer(self, connection: str, name: str, arguments: tuple[Any, ...]) -> Frame:
         try:
-            message = _message(event, arguments)
+            message = _message(name, arguments)
             answer = await self._conversations[connection].answer(message)
         except Refused as refused:
             return refused.as_frame()
@@ -111,8 +111,8 @@ class OperationsNamespace(AsyncNamespace):  # type: ignore[misc]
         await self._emit(connection, frame)
 
     async def _emit(self, connection: str, frame: Frame) -> None:
-        if sid := self.server.manager.sid_from_eio_sid(connection, NAMESPACE):
-            await self.emit(frame.type, content(frame), to=sid)
+        if self.server.manager.sid_from_eio_sid(connection, NAMESPACE):
+            await self.server.eio.send(connection, event(frame, NAMESPACE))  # `emit` makes two tasks of each
 
     async def _end(self, connection: str, ended: Ended) -> None:
         """Say why, and leave it to the client to close the connection; who is not in the namespace loses it."""
@@ -129,8 +129,8 @@ class OperationsNamespace(AsyncNamespace):  # type: ignore[misc]
         task.add_done_callback(self._tasks.discard)
 
 
-def _message(event: str, arguments: tuple[Any, ...]) -> Message:
+def _message(name: str, arguments: tuple[Any, ...]) -> Message:
     """The message that the WebSocket's frame would be. Raises `Refused`."""
     if len(arguments) > 1 or not all(isinstance(argument, dict) for argument in arguments):
         raise Refused("bad_frame", "An event has one payload, a JSON object.")
-    return message_of({**(arguments[0] if arguments else {}), "type": event})
+    return message_of({**(arguments[0] if arguments else {}), "type": name})

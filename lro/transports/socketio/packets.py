@@ -42,6 +42,12 @@ class Packet(packet.Packet):  # type: ignore[misc]
         return attachments
 
 
+def event(frame: Frame, namespace: str) -> str:
+    """The packet that tells a client of the frame."""
+    encoded: str = Packet(packet.EVENT, [frame.type, content(frame)], namespace).encode()
+    return encoded
+
+
 def content(frame: Frame) -> orjson.Fragment:
     """The frame for an event or an acknowledgement: its JSON goes out as it is, however many are told it."""
     return orjson.Fragment(frame.json)
