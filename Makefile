@@ -66,6 +66,14 @@ chaos: $(READY) ## kill everything again and again while operations run, and cou
 reaction: $(READY) ## how soon what was killed is at work again, and what was cancelled is gone
 	$(BIN)/python -m tests.chaos.reaction $(ARGS)
 
+.PHONY: churn
+churn: $(READY) ## two hundred followers that come and go for three minutes while the broker is killed
+	$(BIN)/python -m tests.end_to_end.churn $(ARGS)
+
+.PHONY: fuzz
+fuzz: $(READY) ## twenty thousand sequences of frames that no client should send
+	$(BIN)/python -m tests.end_to_end.fuzz $(ARGS)
+
 .PHONY: mutants
 mutants: $(READY) ## change the core in one place at a time and see that a test fails; ARGS="--sample 50" for a part
 	$(BIN)/python -m tests.lro.mutants $(ARGS)
@@ -76,6 +84,11 @@ check: $(READY) ## lint, format, types and the contracts between layers
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy .
 	$(BIN)/lint-imports
+
+.PHONY: schemas
+schemas: $(READY) ## write the OpenAPI document of the project's own operations anew
+	DJANGO_SETTINGS_MODULE=config.settings $(BIN)/python manage.py spectacular --validate --fail-on-warn \
+	  --file docs/openapi.yaml
 
 .PHONY: lock
 lock: $(READY) ## resolve the dependencies of pyproject.toml again

@@ -4,6 +4,8 @@ import hashlib
 import hmac
 import os
 from datetime import timedelta
+from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import dj_database_url
@@ -46,6 +48,8 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "rest_framework",
     "rest_framework_simplejwt.token_blacklist",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
     "channels",
     "lro",
     "uploads",
@@ -140,6 +144,8 @@ CELERY_TIMEZONE = TIME_ZONE
 
 STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
+# The viewer of the socket's documentation is a script in a package that is no Django app.
+STATICFILES_DIRS = [("asyncapi-viewer", Path(str(resources.files("asyncapi_viewer") / "static")))]
 IS_STATIC_COLLECTED = (STATIC_ROOT / "staticfiles.json").exists()
 WHITENOISE_USE_FINDERS = not IS_STATIC_COLLECTED
 WHITENOISE_AUTOREFRESH = not IS_STATIC_COLLECTED
@@ -172,7 +178,20 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "lro.transports.rest.errors.problem_details",
+}
+
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Long-running operations",
+    "DESCRIPTION": "Start work that takes longer than a request, follow it, stop it, and fetch what came of it.",
+    "VERSION": "1.0.0",
+    "OAS_VERSION": "3.1.0",
+    "DEFAULT_GENERATOR_CLASS": "lro.transports.rest.openapi.Generator",
+    "COMPONENT_SPLIT_REQUEST": True,  # else a file is sent as an address
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
 }
 
 SIMPLE_JWT = {

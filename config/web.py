@@ -9,9 +9,9 @@ import sys
 import uvicorn
 
 
-def configure(host: str, port: int) -> uvicorn.Config:
+def configure(host: str, port: int, application: str) -> uvicorn.Config:
     return uvicorn.Config(
-        "config.asgi:application",
+        application,
         host=host,
         port=port,
         ws="websockets-sansio",
@@ -29,8 +29,8 @@ def listen(host: str, port: int) -> socket.socket:
     return socket.create_server((host, port), family=family, backlog=2048, reuse_port=True)
 
 
-def main(host: str, port: int) -> None:
-    config = configure(host, port)
+def main(host: str, port: int, application: str = "config.asgi:application") -> None:
+    config = configure(host, port, application)
     config.load()  # before it listens: from then on it gets its share of the connections
     server = uvicorn.Server(config)
     server.run(sockets=[listen(host, port)])
@@ -39,4 +39,4 @@ def main(host: str, port: int) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main(sys.argv[1], int(sys.argv[2]), *sys.argv[3:])

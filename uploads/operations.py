@@ -12,7 +12,7 @@ from lro import Operation, OperationContext, OperationTask, Problem, register
 from . import refusals
 from .models import Dataset, Upload
 from .receiving import ReceivedFile, max_bytes
-from .serializers import ImportInput
+from .serializers import ImportInput, ImportResult
 
 #: The HTTP status of each way in which a file cannot be imported; 422 for the rest.
 _STATUS = {"unsupported_format": 415, "header_too_long": 413}
@@ -23,6 +23,7 @@ class Import(OperationTask):
     """Import a CSV or TSV file as a dataset, with an exact list of the rows that could not be read."""
 
     input_serializer = ImportInput
+    result_serializer = ImportResult
 
     @classmethod
     def prepare(cls, data: dict[str, Any], owner: Any) -> dict[str, Any]:

@@ -89,7 +89,7 @@ def limit_body(app: App) -> App:
         limit = max_bytes() + _ENVELOPE_BYTES
         declared = next((value for key, value in scope.get("headers", ()) if key == b"content-length"), b"0")
         if declared.isdigit() and int(declared) > limit:
-            await _refuse(send)
+            await _refuse(scope, send)
             return
         received = 0
         started = False
@@ -111,16 +111,17 @@ def limit_body(app: App) -> App:
             await app(scope, counted, watched)
         except _TooLarge:
             if not started:
-                await _refuse(send)
+                await _refuse(scope, send)
 
     return limited
 
 
-async def _refuse(send: Any) -> None:
+async def _refuse(scope: Scope, send: Any) -> None:
     problem = {
         "type": "urn:lro:problem:upload_too_large",
         "title": "Content Too Large",
         "status": 413,
+        "instance": scope["path"],
         "code": "upload_too_large",
         "detail": f"The file is larger than the {max_bytes():,} bytes that an upload may have.",
         "errors": [],

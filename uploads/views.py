@@ -2,46 +2,40 @@
 
 from __future__ import annotations
 
-from typing import Any
 from uuid import UUID
 
 from django.http import Http404
+from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from .models import Dataset
 from .receiving import max_bytes
+from .serializers import DatasetListSerializer, DatasetSerializer, LimitsSerializer
 
 FORMATS = ["csv", "tsv"]
 
 
 class LimitsView(APIView):
+    @extend_schema(operation_id="upload_limits", summary="What may be uploaded", responses=LimitsSerializer)
     def get(self, request: Request) -> Response:
-        return Response({"max_bytes": max_bytes(), "formats": FORMATS})
+        return Response(LimitsSerializer({"max_bytes": max_bytes(), "formats": FORMATS}).data)
 
 
 class DatasetListView(APIView):
+    @extend_schema(
+        operation_id="list_datasets", summary="The newest datasets, at most 100", responses=DatasetListSerializer
+    )
     def get(self, request: Request) -> Response:
         rows = Dataset.objects.visible_to(request.user).exclude(ready_at=None).order_by("-pk")[:100]
-        return Response({"results": [_resource(row) for row in rows]})
+        return Response(DatasetListSerializer({"results": rows}).data)
 
 
 class DatasetView(APIView):
+    @extend_schema(operation_id="read_dataset", summary="Read a dataset", responses=DatasetSerializer)
     def get(self, request: Request, pk: UUID) -> Response:
         row = Dataset.objects.visible_to(request.user).filter(pk=pk).first()
         if row is None:
             raise Http404
-        return Response(_resource(row))
-
-
-def _resource(row: Dataset) -> dict[str, Any]:
-    return {
-        "id": str(row.pk),
-        "name": row.name,
-        "rows": row.rows,
-        "bytes": row.bytes,
-        "sha256": row.sha256,
-        "columns": row.columns,
-        "operation": str(row.operation_id),
-    }
+        return Response(DatasetSerializer(row).data)

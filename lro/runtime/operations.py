@@ -23,6 +23,8 @@ class OperationTask:
     name: ClassVar[str] = ""
     #: A DRF serializer of the request; without one, any JSON object is accepted.
     input_serializer: ClassVar[type[Serializer[Any]] | None] = None
+    #: A DRF serializer that tells readers of the schema what `run` returns; nothing is checked by it.
+    result_serializer: ClassVar[type[Serializer[Any]] | None] = None
     #: Bad endings in a row, without a checkpoint between them, until the operation fails for good.
     max_attempts: ClassVar[int | None] = None
     queue: ClassVar[str] = "default"

@@ -7,6 +7,7 @@ assert_consistent()
 """
 
 from .checker import assert_consistent, violations_of
+from .documented import assert_documented, assert_resource
 from .faults import Crash, cancel_after, crash_after, cut, duplicate, kill, lose_pushes, pause_after, steps, strike
 from .following import followed
 from .running import run_attempt, run_due, run_operation
@@ -14,6 +15,8 @@ from .running import run_attempt, run_due, run_operation
 __all__ = [
     "Crash",
     "assert_consistent",
+    "assert_documented",
+    "assert_resource",
     "cancel_after",
     "crash_after",
     "cut",

@@ -7,9 +7,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Any
 
-from django.contrib.auth import get_user_model
 from django.http import Http404
 from rest_framework.exceptions import AuthenticationFailed
 
@@ -100,8 +98,8 @@ class Conversation:
                 continue
             reviewed_at = time.monotonic()
             try:
-                if not await _review(follower):
-                    code, message = "not_authenticated", "The account is no longer active."
+                if not await _review(follower, identity):
+                    code, message = "not_authenticated", "The account is no longer active, or its session is over."
                     return await self._end(Ended(NOT_AUTHENTICATED, code, message))
             except Exception:
                 logger.warning("the rights of a follower are asked for again", exc_info=True)
@@ -171,10 +169,9 @@ class Conversation:
         return Frame("acknowledged", {**message.about, "operation": resource})
 
 
-async def _review(follower: Follower) -> bool:
-    """Ask anew what its user may; False where the account is no longer active."""
-    users = get_user_model().objects.filter(pk=follower.rights.user.pk, is_active=True)
-    user: Any = await read(users.first)
+async def _review(follower: Follower, identity: Identity) -> bool:
+    """Ask anew what its user may; False where they are no longer there."""
+    user = await read(identity.reviewed)
     if user is not None:
         await follower.review(await read(Rights.of, user))
     return user is not None

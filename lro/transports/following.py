@@ -132,22 +132,23 @@ class Follower:
             if one.sequence > cursor + 1:
                 self._behind[operation] = False
             elif one.sequence == cursor + 1:
-                self._put(one.frame(verbs))
+                self._put(one, verbs)
             if operation in self._behind:
                 break
         self._wanted.set()
 
-    def _put(self, frame: EventFrame) -> None:
-        last = self._last.get(frame.operation)
-        if frame.is_progress and last and last[0].is_progress and len(self._queue) >= _SLOW:
-            last[0] = frame.after(last[0])
+    def _put(self, news: News, verbs: frozenset[str]) -> None:
+        last = self._last.get(news.operation)
+        is_merged = last is not None and news.is_progress and last[0].is_progress and len(self._queue) >= _SLOW
+        if last is not None and is_merged:
+            last[0] = news.instead_of(last[0])
         elif len(self._queue) >= _FULL:
-            self._behind[frame.operation] = True
+            self._behind[news.operation] = True
             return
         else:
-            self._last[frame.operation] = [frame]
-            self._queue.append(self._last[frame.operation])
-        self.cursors[frame.operation] = frame.sequence
+            self._last[news.operation] = [news.frame(verbs)]
+            self._queue.append(self._last[news.operation])
+        self.cursors[news.operation] = news.sequence
 
     # What the client is told
 
@@ -158,6 +159,8 @@ class Follower:
             try:
                 while await self._do_next():
                     pass
+            except OSError:  # the client is gone, and its transport is about to say so
+                return
             except Exception:
                 logger.warning("a follower reads again in a moment", exc_info=True)
                 await asyncio.sleep(0.5)
@@ -165,9 +168,9 @@ class Follower:
 
     async def _do_next(self) -> bool:
         """Whether there was anything to do."""
-        if self._queue:
+        while self._queue:
             await self._send(self._next_frame())
-        elif self._joins:
+        if self._joins:
             await self._join(self._joins[0])
             self._end_join()
         elif self._behind:

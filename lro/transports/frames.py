@@ -44,21 +44,12 @@ class EventFrame(Frame):
     `merged` counts the progress events right before this one that it stands for: only a slow client has any.
     """
 
-    __slots__ = ("event_json", "kind", "merged", "operation", "sequence")
+    __slots__ = ("event_json", "is_last", "kind", "merged", "operation", "sequence")
 
-    def __init__(
-        self,
-        operation: str,
-        sequence: int,
-        kind: str,
-        event_json: bytes,
-        *,
-        resource: bytes | None = None,
-        merged: int = 0,
-    ) -> None:
-        self.operation, self.sequence, self.kind = operation, sequence, kind
-        self.event_json, self.merged = event_json, merged
-        body: dict[str, Any] = {"event": orjson.Fragment(event_json)}
+    def __init__(self, news: News, resource: bytes | None = None, *, merged: int = 0) -> None:
+        self.operation, self.sequence, self.kind = news.operation, news.sequence, news.kind
+        self.event_json, self.is_last, self.merged = news.event_json, news.is_last, merged
+        body: dict[str, Any] = {"event": orjson.Fragment(news.event_json)}
         if resource is not None:
             body["operation"] = orjson.Fragment(resource)
         if merged:
@@ -69,36 +60,39 @@ class EventFrame(Frame):
     def is_progress(self) -> bool:
         return self.kind == "progress"
 
-    def after(self, earlier: EventFrame) -> EventFrame:
-        """This progress in place of the one before it, which its client was too slow for."""
-        merged = earlier.merged + 1 + self.merged
-        return EventFrame(self.operation, self.sequence, self.kind, self.event_json, merged=merged)
-
 
 class News:
     """One event, and the frames that tell of it: what may be done to the operation differs from user to user."""
 
-    __slots__ = ("_event_json", "_frames", "_row", "kind", "operation", "sequence")
+    __slots__ = ("_frames", "_row", "event_json", "is_last", "kind", "operation", "sequence")
 
     def __init__(self, event: Event, row: Operation | None) -> None:
         self.operation, self.sequence, self.kind = str(event.operation_id), event.sequence, event.kind
-        self._event_json = orjson.dumps(payloads.event(event))
+        self.event_json = orjson.dumps(payloads.event(event))
         self._row = row if event.kind in payloads.LIFECYCLE else None
+        #: The operation has ended with it, and was not retried.
+        self.is_last = self._row is not None and self._row.is_terminal and self._row.last_sequence == event.sequence
         self._frames: dict[Collection[str], EventFrame] = {}
 
     @classmethod
     def of(cls, events: Collection[Event], rows: Mapping[Any, Operation]) -> list[Self]:
         return [cls(event, rows.get(event.operation_id)) for event in events]
 
+    @property
+    def is_progress(self) -> bool:
+        return self.kind == "progress"
+
     def frame(self, verbs: frozenset[str]) -> EventFrame:
         """The frame for whoever may do these verbs."""
         key = verbs if self._row is not None else frozenset[str]()
         if key not in self._frames:
             resource = None if self._row is None else orjson.dumps(payloads.operation_of(self._row, verbs))
-            self._frames[key] = EventFrame(
-                self.operation, self.sequence, self.kind, self._event_json, resource=resource
-            )
+            self._frames[key] = EventFrame(self, resource)
         return self._frames[key]
+
+    def instead_of(self, earlier: EventFrame) -> EventFrame:
+        """This progress in place of the one before it, which its client was too slow for."""
+        return EventFrame(self, merged=earlier.merged + 1)
 
 
 def snapshot(row: Operation, verbs: Collection[str]) -> Frame:

@@ -76,7 +76,7 @@ class Message:
 
     def token(self) -> str:
         value = self.body.get("token")
-        if not isinstance(value, str) or not value:
+        if not isinstance(value, str) or not value or not value.isascii():
             raise self.refuse("bad_token", "'token' must be an access token.")
         return value
 

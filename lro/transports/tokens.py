@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from importlib import import_module
+from typing import Any, Self
 from urllib.parse import urlsplit
 
+from django.conf import settings
+from django.contrib.auth import get_user, get_user_model
+from django.http import HttpRequest, parse_cookie
 from rest_framework_simplejwt.authentication import JWTAuthentication
 
 from ..conf import conf
@@ -18,14 +22,46 @@ _BEARER = "bearer."
 @dataclass(frozen=True, slots=True)
 class Identity:
     user: Any
-    expires_at: datetime | None = None  # a session's rights are checked at each read instead
+    expires_at: datetime | None = None
+    session_key: str | None = None
+
+    @classmethod
+    def of_request(cls, request: Any) -> Self:
+        """Who a view of DRF found to be there."""
+        if request.auth:
+            return cls(request.user, _expiry(request.auth))
+        return cls(request.user, session_key=request.session.session_key)
+
+    def reviewed(self) -> Any:
+        """The user as the database knows them now; None where the account is not active, or the session over."""
+        if self.session_key is not None:
+            return _of_session(self.session_key)
+        return get_user_model().objects.filter(pk=self.user.pk, is_active=True).first()
 
 
 def by_token(token: str) -> Identity:
     """Raises simplejwt's `InvalidToken` or `AuthenticationFailed`."""
     authentication = JWTAuthentication()
     valid = authentication.get_validated_token(token.encode())
-    return Identity(authentication.get_user(valid), datetime.fromtimestamp(valid["exp"], UTC))
+    return Identity(authentication.get_user(valid), _expiry(valid))
+
+
+def by_session(scope: dict[str, Any]) -> Identity | None:
+    """Who is logged in by the cookie of the handshake."""
+    key = parse_cookie(_header(scope, b"cookie")).get(settings.SESSION_COOKIE_NAME)
+    user = _of_session(key) if key else None
+    return None if user is None else Identity(user, session_key=key)
+
+
+def _of_session(key: str) -> Any:
+    request = HttpRequest()
+    request.session = import_module(settings.SESSION_ENGINE).SessionStore(key)
+    user = get_user(request)
+    return user if user.is_authenticated and user.is_active else None
+
+
+def _expiry(token: Any) -> datetime:
+    return datetime.fromtimestamp(token["exp"], UTC)
 
 
 def offered(scope: dict[str, Any]) -> str | None:

@@ -31,6 +31,7 @@ def main(arguments: list[str]) -> int:
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--times", type=int, default=20, help="how often each is done")
+    parser.add_argument("--children", type=int, default=10_000, help="of the one parent at the end; 0 for none")
     options = parser.parse_args(arguments)
     is_prompt = True
     logging.getLogger("httpx").setLevel(logging.WARNING)
@@ -45,7 +46,34 @@ def main(arguments: list[str]) -> int:
                 flush=True,
             )
             is_prompt = is_prompt and p99 < promised
+        if options.children:
+            seconds = crowd(stack, options.children)
+            print(f"\n{options.children:,} children of one parent, two processes and a worker killed: {seconds:.0f} s")
     return 0 if is_prompt else 1
+
+
+def crowd(stack: Any, children: int) -> float:
+    """Seconds until a parent of so many children has joined them all, though workers are killed meanwhile."""
+    from lro.testing import assert_consistent
+    from tests.end_to_end.stack import ALIAS
+
+    client, began = stack.client(), time.time()
+    identifier = client.post("/probe/crowds", json={"children": children}).json()["id"]
+    for share, hit in ((0.2, _kill_process), (0.4, _kill_worker), (0.6, _kill_process)):
+        _until(lambda share=share: _done(stack, identifier) > share * children, f"{share:.0%} of the children ended")
+        at_work = stack.operation(identifier).children.using(ALIAS).exclude(worker="").values_list("worker", flat=True)
+        held = _until(lambda rows=at_work: stack.ask(rows.first, None), "a child is at work")
+        hit(stack, *map(int, held.rsplit("/", 2)[1:]))
+    operation = stack.await_end(identifier, within=3600)
+    assert operation.result == {"counted": children}
+    _until(lambda: _is_whole(stack), "all workers are there again")
+    assert_consistent(ALIAS, is_drained=True, files=stack.files)
+    return float(operation.finished_at.timestamp() - began)
+
+
+def _done(stack: Any, identifier: str) -> int:
+    row = stack.ask(lambda: stack.operation(identifier), None)
+    return row.children_total - row.children_pending if row else 0
 
 
 def recovery(hit: Callable[[Any, int, int], None]) -> Callable[[Any], float]:
@@ -161,7 +189,7 @@ def _send(pid: int, number: signal.Signals) -> None:
 def _until(condition: Callable[[], Any], what: str) -> Any:
     from tests.waiting import until
 
-    return until(condition, within=90, every=0.02, what=what)
+    return until(condition, within=600, every=0.02, what=what)
 
 
 if __name__ == "__main__":

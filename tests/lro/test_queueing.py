@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from django.db.models.functions import Now
 
+from lro.lifecycle import transitions
 from lro.models import Operation
-from lro.runtime import executor, queueing, reconciler, submission
+from lro.runtime import control, executor, queueing, reconciler, submission
 from tests.waiting import until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("checked")]
@@ -56,3 +57,18 @@ def test_a_wake_of_a_deleted_operation_does_no_harm(alice: Any) -> None:
     executor.execute(operation.pk)
     other.delete()
     executor.work_off(operation.pk)
+
+
+def test_neither_what_has_ended_nor_what_waits_behind_a_running_one_is_due(alice: Any) -> None:
+    for _ in range(6):  # more than are looked at
+        executor.execute(submit(alice).pk)
+    first, second = (submission.submit("probe.queues-up", {"thing": "a"}, alice).operation for _ in range(2))
+    assert queueing.due("default") == [first.pk]
+    control.cancel(first.pk, "alice")
+    held = transitions.claim(second.pk, "another worker")
+    assert held is not None
+    control.retry(first.pk, "alice")
+    assert queueing.due("default") == [], "the older one waits, as the newer one is at work"
+    transitions.succeed(held, None, [])
+    assert queueing.due("default") == [first.pk]
+    executor.execute(first.pk)

@@ -137,6 +137,28 @@ class Splits(OperationTask):
         return {"states": [row.state for row in children], "counted": counted}
 
 
+@register("probe.crowds")
+class Crowds(OperationTask):
+    """Spawns so many small children, and adds up what they counted."""
+
+    def run(self, op: OperationContext, *, children: int) -> dict[str, int]:
+        op.spawn("probe.counts", ({"to": 1} for _ in range(children)))
+        return {"counted": sum(child.result["counted"] for child in op.gather())}
+
+
+@register("probe.tells")
+class Tells(OperationTask):
+    """Says so many lines, so many in a second, from the moment when a file is there."""
+
+    def run(self, op: OperationContext, *, events: int, per_second: float, starts_by: str) -> None:
+        while not Path(starts_by).exists():
+            op.check()
+            time.sleep(0.05)
+        for number in range(events):
+            op.log(f"line {number}")
+            time.sleep(1 / per_second)
+
+
 @register("probe.nests")
 class Nests(OperationTask):
     """Spawns itself, one level less deep, until nothing is left."""

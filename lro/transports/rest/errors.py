@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
-from django.http import Http404
+from django.http import Http404, HttpRequest, JsonResponse
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
@@ -48,6 +48,12 @@ def problem_details(error: Exception, context: dict[str, Any]) -> Response | Non
     return answer
 
 
+def as_response(problem: lro.Problem, request: HttpRequest) -> JsonResponse:
+    """The same object where no view of DRF is at hand."""
+    body = _body(problem.status, problem.code, problem.message, problem.errors, request.path)
+    return JsonResponse(body, status=problem.status, content_type="application/problem+json")
+
+
 def _plain(error: Exception) -> tuple[str, str]:
     if isinstance(error, Http404):
         return "not_found", "There is nothing here that you may see."
@@ -72,7 +78,12 @@ def _places(details: Any, pointer: str = "") -> list[dict[str, str]]:
 
 
 def _answer(status: int, code: str, detail: str, errors: list[dict[str, Any]], path: str) -> Response:
-    body = {
+    body = _body(status, code, detail, errors, path)
+    return Response(body, status=status, content_type="application/problem+json")
+
+
+def _body(status: int, code: str, detail: str, errors: list[dict[str, Any]], path: str) -> dict[str, Any]:
+    return {
         "type": f"urn:lro:problem:{code}",
         "title": HTTPStatus(status).phrase,
         "status": status,
@@ -81,4 +92,3 @@ def _answer(status: int, code: str, detail: str, errors: list[dict[str, Any]], p
         "code": code,
         "errors": errors,
     }
-    return Response(body, status=status, content_type="application/problem+json")

@@ -62,7 +62,9 @@ def events(request: Request, operation: Operation) -> dict[str, Any]:
     size = _integer(request, "limit", _MAX_PAGE, at_most=_MAX_PAGE)
     found = list(operation.events.filter(sequence__gt=after)[: size + 1])
     more = found[size - 1].sequence if len(found) > size else None
-    return {"results": [payloads.event(event) for event in found[:size]], "next_after": more}
+    # The operation was read before its events: where it was done, these are all.
+    events = [payloads.event(event) for event in found[:size]]
+    return {"results": events, "next_after": more, "done": operation.is_terminal}
 
 
 def rejects(request: Request, operation: Operation) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from django.http import FileResponse, HttpResponseBase
 from rest_framework.parsers import FormParser, MultiPartParser
+from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -15,7 +16,8 @@ from ...exceptions import Problem
 from ...models import Operation
 from ...runtime import submission
 from .. import access, payloads
-from . import pages, rejects
+from . import documented, pages, rejects
+from .openapi import StartSchema, VerbSchema
 from .parsers import BoundedJSONParser
 
 _POLL_SECONDS = "1"
@@ -24,6 +26,7 @@ _POLL_SECONDS = "1"
 class StartView(APIView):
     """`POST /{module}/{operation}`: all cheap checks, then an operation, at once."""
 
+    schema = StartSchema()
     parser_classes = [BoundedJSONParser, MultiPartParser, FormParser]
 
     def post(self, request: Request, module: str, operation: str) -> Response:
@@ -56,11 +59,13 @@ def _started(request: Request, made: submission.Submission) -> Response:
 
 
 class OperationListView(APIView):
+    @documented.list_operations
     def get(self, request: Request) -> Response:
         return Response(pages.operations(request))
 
 
 class OperationView(APIView):
+    @documented.read_operation
     def get(self, request: Request, pk: UUID) -> Response:
         row = access.visible_operation(request.user, pk)
         tag = f'"{row.pk}:{row.last_sequence}"'
@@ -69,12 +74,22 @@ class OperationView(APIView):
             return Response(status=304, headers=headers)
         return Response(payloads.operation(row, request.user), headers=headers)
 
+    @documented.delete_operation
     def delete(self, request: Request, pk: UUID) -> Response:
         access.delete(request.user, pk)
         return Response(status=204)
 
 
+class EventStreamRenderer(JSONRenderer):
+    """Lets a client that accepts only a stream pass the view's checks; `live` makes the stream."""
+
+    media_type = "text/event-stream"
+
+
 class EventListView(APIView):
+    renderer_classes = [JSONRenderer, EventStreamRenderer]
+
+    @documented.list_events
     def get(self, request: Request, pk: UUID) -> Response:
         return Response(pages.events(request, access.visible_operation(request.user, pk)))
 
@@ -83,6 +98,7 @@ class RejectListView(APIView):
     def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:
         return super().perform_content_negotiation(request, force=True)  # `format` is this view's own parameter
 
+    @documented.list_rejects
     def get(self, request: Request, pk: UUID) -> HttpResponseBase:
         row = access.visible_operation(request.user, pk)
         if request.query_params.get("format") == "csv":
@@ -91,17 +107,20 @@ class RejectListView(APIView):
 
 
 class ChildListView(APIView):
+    @documented.list_children
     def get(self, request: Request, pk: UUID) -> Response:
         return Response(pages.children(request, access.visible_operation(request.user, pk)))
 
 
 class ArtifactListView(APIView):
+    @documented.list_artifacts
     def get(self, request: Request, pk: UUID) -> Response:
         row = access.visible_operation(request.user, pk)
         return Response({"results": [payloads.artifact(artifact) for artifact in row.artifacts.all()], "next": None})
 
 
 class ArtifactView(APIView):
+    @documented.download_artifact
     def get(self, request: Request, pk: UUID, artifact: UUID) -> HttpResponseBase:
         row = access.visible_operation(request.user, pk)
         found = row.artifacts.filter(pk=artifact).first()
@@ -113,6 +132,7 @@ class ArtifactView(APIView):
 class VerbView(APIView):
     """`POST /operations/{id}/{cancel,pause,resume,retry}`: the verb is given by the route."""
 
+    schema = VerbSchema()
     verb = ""
 
     def post(self, request: Request, pk: UUID) -> Response:

@@ -10,7 +10,7 @@ from .. import tokens
 from ..conversation import FORBIDDEN_ORIGIN, Conversation, Ended
 from ..frames import Frame
 from ..messages import Refused, parse
-from ..tokens import Identity
+from ..records import read
 
 
 class OperationsConsumer(AsyncWebsocketConsumer):
@@ -34,8 +34,8 @@ class OperationsConsumer(AsyncWebsocketConsumer):
             raise Ended(FORBIDDEN_ORIGIN, "forbidden_origin", "This origin may not open a socket here.")
         if token := tokens.offered(scope):
             await self._send(await self._conversation.authenticate(token))
-        elif tokens.is_from_browser(scope) and scope["user"].is_authenticated:
-            await self._send(await self._conversation.welcome(Identity(scope["user"])))
+        elif identity := await read(tokens.by_session, scope) if tokens.is_from_browser(scope) else None:
+            await self._send(await self._conversation.welcome(identity))
         else:
             self._conversation.await_authentication()
 
@@ -54,7 +54,7 @@ class OperationsConsumer(AsyncWebsocketConsumer):
         await self._conversation.close()
 
     async def _send(self, frame: Frame) -> None:
-        await self.send(text_data=frame.text)
+        await self.base_send({"type": "websocket.send", "text": frame.text})  # type: ignore[arg-type]
 
     async def _end(self, ended: Ended) -> None:
         """Say why in a frame before the close, as a browser shows no reason of its own."""
