@@ -90,6 +90,14 @@ schemas: $(READY) ## write the OpenAPI document of the project's own operations 
 	DJANGO_SETTINGS_MODULE=config.settings $(BIN)/python manage.py spectacular --validate --fail-on-warn \
 	  --file docs/openapi.yaml
 
+.PHONY: check-js
+check-js: ## types of the scripts, where npm is found
+	@if ! command -v npm >/dev/null; then \
+	  echo "Skipped: the types of the scripts, which need npm, and none was found."; \
+	else \
+	  npm ci --prefix tests/javascript --silent --no-audit --no-fund && tests/javascript/node_modules/.bin/tsc -p tests/javascript; \
+	fi
+
 .PHONY: lock
 lock: $(READY) ## resolve the dependencies of pyproject.toml again
 	@[ -x $(BIN)/uv ] || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv

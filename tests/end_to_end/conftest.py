@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import Browser, sync_playwright
 
-from tests.end_to_end.stack import ALIAS, Stack, running
+from tests import chromium
+from tests.end_to_end.stack import ALIAS, Stack, forget_connection, running
 from tests.uploads.generator import Truth, write_dirty_csv
 from tests.waiting import until
 
@@ -32,6 +34,13 @@ def drained(stack: Stack) -> Iterator[Stack]:
 
     until(lambda: not Resource.objects.using(ALIAS).over().exists(), what="the reconciler had its turn")
     assert_consistent(ALIAS, is_drained=True, files=stack.files)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        yield playwright.chromium.launch(executable_path=chromium.find(), args=["--no-sandbox"])
+        forget_connection()  # the next module's browser may look at another stack
 
 
 @pytest.fixture(scope="session")

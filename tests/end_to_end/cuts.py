@@ -88,9 +88,9 @@ CUTS = [
         "await self._send(await self._conversation.authenticate(token))",
         "pass",
     ),
-    Cut("the consumer sends", "lro/transports/websocket/consumers.py", "await self.send(text_data=", "str("),
+    Cut("the consumer sends", "lro/transports/websocket/consumers.py", "await self.base_send(", "str("),
     Cut("REST reads the operation", "lro/transports/payloads.py", '"state": row.state,', '"state": "queued",'),
-    Cut("the client hears", "lro/static/lro/client.js", 'case "event": return', 'case "never": return'),
+    Cut("the client hears", "lro/static/lro/following.js", 'case "event": return', 'case "never": return'),
     Cut(
         "the client orders events",
         "lro/static/lro/sequence.js",

@@ -180,11 +180,17 @@ def free_port() -> int:
 def point_alias_at(database: dict[str, Any] | None) -> None:
     """Let the Django alias mean this database from now on; a connection to the one before is closed."""
     if ALIAS in connections.databases:
-        connections[ALIAS].close()
-        del connections[ALIAS]
+        forget_connection()
         del connections.databases[ALIAS]
     if database is not None:
         connections.databases[ALIAS] = database
+
+
+def forget_connection() -> None:
+    """Django keeps one connection beside a running event loop and another without: each must be let go where it is."""
+    if ALIAS in connections.databases:
+        connections[ALIAS].close()
+        del connections[ALIAS]
 
 
 @contextmanager

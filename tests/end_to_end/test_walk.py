@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from lro.testing import assert_consistent
-from tests import chromium
 from tests.end_to_end.cuts import CUTS
 from tests.end_to_end.stack import ALIAS, PASSWORD, ROOT, Stack, running
 from tests.end_to_end.test_kills import assert_imported_exactly
@@ -31,12 +30,6 @@ def walked(django_db_blocker: Any) -> Iterator[Stack]:
         running(LRO_TEST_SETTINGS=UNHEALED) as stack,
     ):
         yield stack
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path=chromium.find(), args=["--no-sandbox"])
 
 
 @pytest.fixture
@@ -73,8 +66,11 @@ def test_a_file_is_uploaded_and_imported_before_ones_eyes(
 
     seen = [live_count(page, above=0)]
     assert walked.operation(identifier).worker, "a worker holds it while we look"
+    reads: list[str] = []
+    page.on("request", lambda request: reads.append(request.url))
     for _ in range(3):
         seen.append(live_count(page, above=seen[-1]))
+    assert reads == [], "what is seen live came by the socket, and was not read again"
     page.reload()
     seen.append(live_count(page, above=seen[-1]))
     assert seen == sorted(set(seen))

@@ -1,11 +1,11 @@
 /**
  * The pure half of following: order, gaps, the state after an event, and how long to wait.
- * @typedef {import("./client.js").Operation} Operation
- * @typedef {import("./client.js").OperationEvent} OperationEvent
+ * @typedef {import("./types.js").Operation} Operation
+ * @typedef {import("./types.js").OperationEvent} OperationEvent
  */
 
 /**
- * Milliseconds to wait before the next socket: from 0.2 s, doubling up to 5 s, spread at random.
+ * Milliseconds to wait before the next try: from 0.2 s, doubling up to 5 s, spread at random.
  * @param {number} failures @param {() => number} [random]
  */
 export function backoff(failures, random = Math.random) {
@@ -13,51 +13,75 @@ export function backoff(failures, random = Math.random) {
   return Math.round(200 + random() * (ceiling - 200));
 }
 
+/** The first sequence that an event stands for. @param {OperationEvent} event */
+const first = (event) => event.sequence - (event.merged ?? 0);
+
 /** Orders the events of one operation by sequence, drops repeats and notices gaps. */
 export class Sequencer {
-  /** @param {number | null} [last] the last sequence that was delivered */
+  /** @type {Map<number, OperationEvent>} */ #early = new Map();
+  #newest = 0;
+
+  /** @param {number | null} [last] the last sequence that was delivered; null: begin with what comes first */
   constructor(last = null) {
     this.last = last;
-    /** @type {Map<number, OperationEvent>} */
-    this.early = new Map();
   }
 
+  /** The newest sequence that is known to exist. */
+  get newest() {
+    return Math.max(this.#newest, this.last ?? 0);
+  }
+
+  /** More is known to exist than was delivered. */
   get gap() {
-    return this.early.size > 0;
+    return this.last !== null && this.#newest > this.last;
+  }
+
+  /** The operation has got as far as this. @param {number} sequence */
+  expect(sequence) {
+    this.last ??= sequence;
+    this.#newest = Math.max(this.#newest, sequence);
   }
 
   /** A live event: answers what can be delivered now. @param {OperationEvent} event @returns {OperationEvent[]} */
   offer(event) {
-    this.last ??= event.sequence - 1;
-    if (event.sequence > this.last) this.early.set(event.sequence, event);
-    return this.#consecutive();
+    this.last ??= first(event) - 1;
+    this.#newest = Math.max(this.#newest, event.sequence);
+    if (event.sequence <= this.last) return [];
+    this.#early.set(event.sequence, event);
+    return first(event) <= this.last + 1 ? this.#connected() : [];
   }
 
-  /** Stored events, whole and in order; compacted ones may be missing. @param {OperationEvent[]} events */
-  fill(events) {
-    const fresh = events.filter((event) => this.last === null || event.sequence > this.last);
-    fresh.sort((one, other) => one.sequence - other.sequence);
-    if (fresh.length) this.last = fresh[fresh.length - 1].sequence;
-    for (const sequence of this.early.keys()) if (sequence <= (this.last ?? 0)) this.early.delete(sequence);
-    return [...fresh, ...this.#consecutive()];
+  /**
+   * A page of the record: all that there is after `last`, up to `complete`; what it lacks in between exists no more.
+   * @param {OperationEvent[]} events @param {number} complete @returns {OperationEvent[]}
+   */
+  fill(events, complete) {
+    const last = this.last ?? 0;
+    for (const event of events) if (event.sequence > last) this.#early.set(event.sequence, event);
+    const ready = this.#sorted().filter((event) => event.sequence <= complete);
+    this.#pass(Math.max(last, complete));
+    return [...ready, ...this.#connected()];
   }
 
-  /** The record had nothing more before the early ones: what is missing no longer exists. */
-  release() {
-    const rest = [...this.early.values()].sort((one, other) => one.sequence - other.sequence);
-    this.early.clear();
-    if (rest.length) this.last = rest[rest.length - 1].sequence;
-    return rest;
-  }
-
-  #consecutive() {
+  #connected() {
     const ready = [];
-    for (let next = this.early.get((this.last ?? 0) + 1); next; next = this.early.get((this.last ?? 0) + 1)) {
-      this.early.delete(next.sequence);
-      this.last = next.sequence;
-      ready.push(next);
+    for (const event of this.#sorted()) {
+      if (first(event) > (this.last ?? 0) + 1) continue;
+      this.last = event.sequence;
+      ready.push(event);
     }
+    this.#pass(this.last ?? 0);
     return ready;
+  }
+
+  #sorted() {
+    return [...this.#early.values()].sort((one, other) => one.sequence - other.sequence);
+  }
+
+  /** @param {number} sequence */
+  #pass(sequence) {
+    this.last = sequence;
+    for (const early of this.#early.keys()) if (early <= sequence) this.#early.delete(early);
   }
 }
 

@@ -169,7 +169,7 @@ function follow(upload, operation) {
       setTimeout(() => upload.following?.close(), 1000);
     }
     draw();
-  } });
+  }, onGone: (problem) => { if (problem.status === 404) remove(upload); } });
 }
 
 function remember() {

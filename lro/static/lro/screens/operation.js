@@ -1,5 +1,5 @@
 /** One operation: its state live, its events, rejects, input and output. */
-import { SignedOut } from "../client.js";
+import { Problem, SignedOut } from "../client.js";
 import { framed, h, keyed, replace, setAttribute, setText } from "../dom.js";
 import { bytes, codeWords, duration, elapsed, isDone, moment, number, pageTitle, percent, rate, remaining, share, stateWord, subject } from "../format.js";
 import { icon } from "../icons.js";
@@ -78,16 +78,23 @@ class OperationScreen {
       const operation = await client.get(this.id);
       if (this.gone) return;
       replace(this.trouble);
-      this.following = client.follow(this.id, { operation, onState: (next) => this.take(next) });
+      this.following = client.follow(this.id, { operation, onState: (next) => this.take(next), onGone: (problem) => this.lose(problem) });
       this.take(operation);
     } catch (error) {
-      if (this.gone || error instanceof SignedOut) return;
-      const missing = /** @type {any} */ (error).status === 404;
-      replace(this.trouble, h("div", { class: "empty" }, icon("search"), h("h1", null, missing ? "There is no such operation" : "The operation could not be read"),
-        h("p", { class: "muted" }, missing ? "It may have been removed, or it belongs to someone else." : `${/** @type {Error} */ (error).message} Trying again.`),
-        missing ? h("a", { class: "button", href: href("/"), "data-link": true }, "To the operations") : null));
-      if (!missing) setTimeout(() => { if (!this.gone) void this.start(); }, 2000);
+      if (!this.gone && !(error instanceof SignedOut)) this.lose(/** @type {Error} */ (error));
     }
+  }
+
+  /** It cannot be read, or is there no more. @param {Error} error */
+  lose(error) {
+    this.operation = null;
+    this.failureKey = "";
+    this.hero.hidden = this.below.hidden = this.failure.hidden = true;
+    const missing = error instanceof Problem && error.status === 404;
+    replace(this.trouble, h("div", { class: "empty" }, icon("search"), h("h1", null, missing ? "There is no such operation" : "The operation could not be read"),
+      h("p", { class: "muted" }, missing ? "It may have been removed, or it belongs to someone else." : `${error.message} Trying again.`),
+      missing ? h("a", { class: "button", href: href("/"), "data-link": true }, "To the operations") : null));
+    if (!missing) setTimeout(() => { if (!this.gone) void this.start(); }, 2000);
   }
 
   /** @param {Operation} operation */
