@@ -168,9 +168,10 @@ def test_a_follower_that_waits_for_a_client_goes_with_it() -> None:
         common: dict[str, Any] = {"operation_id": uuid4(), "root_id": uuid4(), "kind": "log", "time": timezone.now()}
         events = (Event(sequence=number, **common) for number in range(1, 201))
         follower.take([News(event, None) for event in events], 1)
-        await wire.until(lambda: len(follower._queue) < 200 - MOST_WAITING, "it has sent what it may")
+        waiting = wire.server.eio.sockets[connection].queue
+        await wire.until(lambda: waiting.qsize() == MOST_WAITING, "it has sent what it may")
         await asyncio.sleep(0.1)
-        assert len(follower._queue) >= 200 - 2 * MOST_WAITING - 1
+        assert waiting.qsize() == MOST_WAITING
 
     play(scene)
 
