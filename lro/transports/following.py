@@ -16,14 +16,13 @@ from typing import Any
 from ..models import Operation
 from . import frames, records
 from .access import Rights
-from .frames import EventFrame, Frame, News
+from .backlog import Backlog
+from .frames import Frame, News
 from .hub import hub
 from .records import PAGE, Target, read
 
 logger = logging.getLogger(__name__)
 
-#: Frames that wait for a client: from the first number its progress is merged, at the second it reads from the rows.
-_SLOW, _FULL = 16, 256
 #: A client that is too slow and so far behind is told where it is now instead of all that it missed.
 _TOO_FAR = 2_000
 
@@ -48,8 +47,9 @@ class Follower:
         self.targets: set[Target] = set()
         self.cursors: dict[str, int] = {}
         self._send = send
-        self._queue: deque[list[EventFrame]] = deque()  # lists of one frame, so that it can be replaced while it waits
-        self._last: dict[str, list[EventFrame]] = {}
+        #: Per operation the sequence after which it has been told all, up to the cursor.
+        self._since: dict[str, int] = {}
+        self._backlog = Backlog()
         self._joins: deque[_Join] = deque()
         #: Operations to be read from the rows; True where the client was too slow for them.
         self._behind: dict[str, bool] = {}
@@ -92,9 +92,10 @@ class Follower:
         self.targets.discard(target)
         hub().leave(self, target)
         if not self.targets:
-            self.cursors.clear()
+            for operation in self.cursors.keys() | self._behind.keys():
+                self._drop(operation)
         elif target.kind == "operation" and all(other.kind == "operation" for other in self.targets):
-            self.cursors.pop(target.id, None)
+            self._drop(target.id)
 
     def heal(self, sequences: dict[str, int]) -> None:
         """Send again what the client had been sent by its last ping, and lacks by its own account."""
@@ -106,6 +107,8 @@ class Follower:
     async def review(self, rights: Rights) -> None:
         """Go on with what these rights, asked anew, still allow."""
         self.rights = rights
+        for waiting in self._backlog.drop(lambda one: not rights.sees(one.owner_id)):
+            self.cursors[waiting.frame.operation] = waiting.before  # it was not told, should the right come back
         for target in await read(records.lost, list(self.targets), rights.user):
             self.unsubscribe(target)
             body = {**target.as_body(), "code": "not_found", "message": "There is no such operation any more."}
@@ -113,42 +116,46 @@ class Follower:
 
     def forget(self, operation: str) -> None:
         """It ended a while ago, so no late news of it can come any more."""
-        if Target("operation", operation) not in self.targets:
-            self.cursors.pop(operation, None)
+        is_told = operation not in self._behind and operation not in self._backlog
+        if is_told and Target("operation", operation) not in self.targets:
+            self._drop(operation)
 
     # What the hub brings
 
     def take(self, news: Sequence[News], owner_id: Any) -> None:
         """Consecutive events of one operation."""
         operation = news[0].operation
-        if operation in self._behind or not self.rights.sees(owner_id):
+        if not self._takes(operation, owner_id):
             return
-        if operation not in self.cursors and self._joins:
-            self._missed.add(operation)  # whoever is joining reads its row now, or after this
-            return
-        verbs = self.rights.verbs(owner_id)
         for one in news:
             cursor = self.cursors.get(operation, 0)
             if one.sequence > cursor + 1:
                 self._behind[operation] = False
             elif one.sequence == cursor + 1:
-                self._put(one, verbs)
+                self._put(one, owner_id)
             if operation in self._behind:
                 break
         self._wanted.set()
 
-    def _put(self, news: News, verbs: frozenset[str]) -> None:
-        last = self._last.get(news.operation)
-        is_merged = last is not None and news.is_progress and last[0].is_progress and len(self._queue) >= _SLOW
-        if last is not None and is_merged:
-            last[0] = news.instead_of(last[0])
-        elif len(self._queue) >= _FULL:
-            self._behind[news.operation] = True
-            return
+    def take_up_to(self, sequence: int, operation: str, owner_id: Any) -> None:
+        """There is nothing new but for who was told less than others."""
+        if self._takes(operation, owner_id) and self.cursors.get(operation, 0) < sequence:
+            self._behind[operation] = False
+            self._wanted.set()
+
+    def _takes(self, operation: str, owner_id: Any) -> bool:
+        if operation in self._behind or not self.rights.sees(owner_id):
+            return False
+        if operation not in self.cursors and self._joins:
+            self._missed.add(operation)  # whoever is joining reads its row now, or after this
+            return False
+        return True
+
+    def _put(self, news: News, owner_id: Any) -> None:
+        if self._backlog.put(news, self.rights.verbs(owner_id), owner_id):
+            self._move(news.operation, news.sequence)
         else:
-            self._last[news.operation] = [news.frame(verbs)]
-            self._queue.append(self._last[news.operation])
-        self.cursors[news.operation] = news.sequence
+            self._behind[news.operation] = True
 
     # What the client is told
 
@@ -168,8 +175,8 @@ class Follower:
 
     async def _do_next(self) -> bool:
         """Whether there was anything to do."""
-        while self._queue:
-            await self._send(self._next_frame())
+        while self._backlog:
+            await self._send(self._backlog.pop())
         if self._joins:
             await self._join(self._joins[0])
             self._end_join()
@@ -178,12 +185,6 @@ class Follower:
         else:
             return False
         return True
-
-    def _next_frame(self) -> EventFrame:
-        cell = self._queue.popleft()
-        if self._last.get(cell[0].operation) is cell:
-            del self._last[cell[0].operation]
-        return cell[0]
 
     async def _join(self, join: _Join) -> None:
         target = join.target
@@ -200,16 +201,24 @@ class Follower:
 
     async def _introduce(self, row: Operation, join: _Join) -> None:
         operation = str(row.pk)
+        if join.target not in self.targets:  # it was unsubscribed meanwhile
+            return
+        if join.is_new and operation not in join.begun and not self._follows(row, beside=join.target):
+            self._drop(operation)  # what an earlier subscription left
         if join.after is None or join.after > row.last_sequence:  # a sequence from the future: the rows were restored
             await self._send(frames.snapshot(row, self.rights.verbs(row.owner_id)))
-            self.cursors.setdefault(operation, row.last_sequence)
-        elif operation not in join.begun and (join.is_new or operation not in self.cursors):
+            if operation not in self.cursors:
+                self._move(operation, row.last_sequence, since=row.last_sequence)
+        elif operation not in join.begun and join.after < self._since.get(operation, join.after + 1):
             self._rewind(operation, join.after)
         join.begun.add(operation)
-        if self.cursors[operation] < hub().told(operation):
+        if self.cursors.get(operation, 0) < hub().told(operation):
             self._behind.setdefault(operation, False)
         while operation in self._behind:
             await self._catch_up(operation)
+
+    def _follows(self, row: Operation, *, beside: Target) -> bool:
+        return any(target != beside and target.includes(row, self.rights.user) for target in self.targets)
 
     def _end_join(self) -> None:
         self._joins.popleft()
@@ -219,9 +228,8 @@ class Follower:
 
     def _rewind(self, operation: str, sequence: int) -> None:
         """Tell it from here on, whatever was told or waits to be."""
-        self._queue = deque(cell for cell in self._queue if cell[0].operation != operation)
-        self._last.pop(operation, None)
-        self.cursors[operation] = sequence
+        self._backlog.drop(lambda one: one.frame.operation == operation)
+        self._move(operation, sequence, since=min(sequence, self._since.get(operation, sequence)))
         self._behind[operation] = False
         self._wanted.set()
 
@@ -238,9 +246,14 @@ class Follower:
         if is_far or (not is_known and len(events) == PAGE):
             await self._jump(row, cursor, verbs, is_gap=is_known)
             events = []
+        told = self.cursors.get(operation, 0)
         for one in News.of(events, {row.pk: row}):
             await self._send(one.frame(verbs))
-            self.cursors[operation] = one.sequence
+            is_moved = operation not in self._behind or self.cursors.get(operation, 0) != told
+            if is_moved or not self.rights.sees(row.owner_id):
+                return
+            told = one.sequence
+            self._move(operation, told)
         told_all = len(events) < PAGE and self.cursors.get(operation, 0) >= hub().told(operation)
         self._behind.pop(operation, None)
         if not told_all:
@@ -251,11 +264,17 @@ class Follower:
         if is_gap:
             await self._send(Frame("gap", {"operation": operation, "after": cursor, "sequence": row.last_sequence}))
         await self._send(frames.snapshot(row, frozenset(verbs)))
-        self.cursors[operation] = row.last_sequence
+        self._move(operation, row.last_sequence, since=row.last_sequence)
+
+    def _move(self, operation: str, sequence: int, *, since: int | None = None) -> None:
+        self.cursors[operation] = sequence
+        self._since[operation] = self._since.get(operation, 0) if since is None else since
 
     def _drop(self, operation: str) -> None:
+        self._backlog.drop(lambda one: one.frame.operation == operation)
         self._behind.pop(operation, None)
         self.cursors.pop(operation, None)
+        self._since.pop(operation, None)
 
 
 def _answer(join: _Join, is_found: bool) -> None:

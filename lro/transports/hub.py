@@ -36,6 +36,7 @@ class Hub:
         self._due: dict[str, Hint] = {}
         self._ended: dict[str, tuple[float, Hint]] = {}
         self._wanted = asyncio.Event()
+        self._polled_at = time.monotonic()
         self._tasks: list[asyncio.Task[None]] = []
 
     def join(self, follower: Follower, target: Target) -> None:
@@ -57,7 +58,9 @@ class Hub:
     def hear(self, hints: Iterable[Hint]) -> None:
         """Read soon whatever somebody here follows and has not been told."""
         for hint in hints:
-            if hint.sequence > self.told(hint.operation) and self._interested(hint):
+            due = self._due.get(hint.operation)
+            known = self.told(hint.operation) if due is None else due.sequence
+            if hint.sequence > known and self._interested(hint):
                 self._due[hint.operation] = hint
                 self._wanted.set()
 
@@ -83,8 +86,10 @@ class Hub:
     async def _poll(self) -> None:
         while True:
             await asyncio.sleep(conf().floor_poll_seconds)
+            now = time.monotonic()
             if self._followers:
-                self.hear(await read(self._interest().recent))
+                self.hear(await read(self._interest().recent, now - self._polled_at))
+            self._polled_at = now
             self._forget_ended()
 
     def _interest(self) -> Interest:
@@ -94,6 +99,8 @@ class Hub:
         return Interest(by_kind["operation"], by_kind["root"], by_kind["mine"], bool(by_kind["all"]))
 
     async def _tell(self) -> None:
+        if self._due:  # what an error left
+            self._wanted.set()
         while True:
             await self._wanted.wait()
             self._wanted.clear()
@@ -102,8 +109,11 @@ class Hub:
                 cursors = {key: self._start(hint) for key, hint in batch.items()}
                 events, rows = await read(records.after, cursors)
                 is_all = len(events) < PAGE
-                for key, group in groupby(events, lambda event: str(event.operation_id)):
-                    self._distribute(batch[key], News.of(list(group), rows))
+                news = {key: list(group) for key, group in groupby(events, lambda event: str(event.operation_id))}
+                for key, group in news.items():
+                    self._distribute(batch[key], News.of(group, rows))
+                if is_all:
+                    self._level({key: cursors[key] for key in batch.keys() - news.keys()}, batch)
                 for key, hint in batch.items():
                     if (is_all or self.told(key) >= hint.sequence) and self._due.get(key) is hint:
                         del self._due[key]
@@ -120,6 +130,13 @@ class Hub:
         self._ended.pop(hint.operation, None)
         if news[-1].kind in payloads.ENDINGS:
             self._ended[hint.operation] = (time.monotonic(), hint)
+
+    def _level(self, cursors: dict[str, int], hints: dict[str, Hint]) -> None:
+        """Nothing is new of these, as somebody read it when it came; the others may have been told less."""
+        for key, cursor in cursors.items():
+            for follower in list(self._interested(hints[key])):
+                follower.take_up_to(cursor, key, hints[key].owner)
+            self._told[key] = cursor
 
     def _forget_ended(self) -> None:
         now = time.monotonic()

@@ -23,7 +23,8 @@ from . import payloads
 Answer = TypeVar("Answer")
 
 PAGE = 500
-#: How far back the floor poll looks: a transaction may commit this long after its clock was read.
+#: How much further back than to its last time the floor poll looks: a transaction may commit this long after its
+#: clock was read.
 _OVERLAP = timedelta(seconds=15)
 _readers = ThreadPoolExecutor(max_workers=4, thread_name_prefix="lro-reader")
 
@@ -51,6 +52,12 @@ class Target:
 
     def as_body(self) -> dict[str, Any]:
         return {self.kind: self.id or True}
+
+    def includes(self, row: Operation, user: Any) -> bool:
+        """Whether who follows this hears of the operation."""
+        if self.id:
+            return self.id == str(row.pk if self.kind == "operation" else row.root_id)
+        return row.parent_id is None and (self.kind == "all" or row.owner_id == user.pk)
 
     def rows(self, user: Any) -> Any:
         visible = Operation.objects.visible_to(user).select_related("owner")
@@ -88,11 +95,11 @@ class Interest:
     owners: Collection[Any]
     is_all: bool
 
-    def recent(self) -> list[Hint]:
-        """How far those of them are that changed in the last seconds."""
+    def recent(self, seconds: float) -> list[Hint]:
+        """How far those of them are that changed in the last seconds, or shortly before."""
         own = Q(pk__in=self.operations) | Q(root_id__in=self.roots)
         own |= Q(parent=None) if self.is_all else Q(parent=None, owner_id__in=self.owners)
-        rows = Operation.objects.filter(own, updated_at__gte=Now() - _OVERLAP)
+        rows = Operation.objects.filter(own, updated_at__gte=Now() - _OVERLAP - timedelta(seconds=seconds))
         columns = rows.values_list("pk", "root_id", "owner_id", "last_sequence")
         return [Hint(str(pk), str(root), owner, sequence) for pk, root, owner, sequence in columns]
 

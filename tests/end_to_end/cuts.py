@@ -80,7 +80,7 @@ CUTS = [
     Cut("the channel layer carries hints", "lro/events/publisher.py", "await layer.group_add(GROUP, channel)", "pass"),
     Cut("the hub reads the rows", "lro/transports/hub.py", "is_all = len(events) < PAGE", "events, is_all = [], True"),
     Cut("the hub hands the news on", "lro/transports/hub.py", "follower.take(news, hint.owner)", "pass"),
-    Cut("following queues the news", "lro/transports/following.py", "self._queue.append(", "print("),
+    Cut("following queues the news", "lro/transports/backlog.py", "self._queue.append(", "print("),
     Cut("the socket is routed", "lro/transports/websocket/routing.py", "ws/operations/", "ws/nothing/"),
     Cut(
         "the consumer authenticates",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 import os
 import signal
@@ -9,13 +10,16 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import dj_database_url
 import httpx
+import jwt
 import redis
 from django.contrib.auth import get_user_model
 from django.contrib.auth.hashers import make_password
@@ -104,6 +108,15 @@ class Stack:
 
     def token(self, username: str = "demo") -> str:
         return str(until(lambda: self._login(username), within=30))
+
+    def brief_token(self, seconds: float, username: str = "demo") -> str:
+        """A token that expires so soon, made as the system makes its own."""
+        secret = self.environment.get("DJANGO_SECRET_KEY") or (self.folder / "data" / "secret_key").read_text().strip()
+        derived = hmac.digest(secret.encode(), b"jwt signing key", "sha256").hex()
+        user = get_user_model().objects.using(ALIAS).get(username=username)
+        now = time.time()
+        claims = {"token_type": "access", "exp": now + seconds, "iat": now, "jti": uuid4().hex, "user_id": str(user.pk)}
+        return jwt.encode(claims, self.environment.get("JWT_SIGNING_KEY") or derived, "HS256")
 
     def upload(self, client: httpx.Client, path: Path, **fields: str) -> dict[str, Any]:
         with path.open("rb") as file:

@@ -11,16 +11,11 @@ from typing import Any
 import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed
-from websockets.sync.client import connect
 
 from tests.end_to_end.stack import Stack
+from tests.end_to_end.transports import open_socket
 
 pytestmark = pytest.mark.slow
-
-
-def socket(stack: Stack, *protocols: str, **options: Any) -> Any:
-    address = f"ws://127.0.0.1:{stack.port}/ws/operations/"
-    return connect(address, subprotocols=list(protocols) or None, proxy=None, **options)  # type: ignore[arg-type]
 
 
 def say(link: Any, **frame: Any) -> dict[str, Any]:
@@ -48,7 +43,7 @@ def test_another_users_token_sees_404_everywhere(drained: Stack, of_demo: str) -
 
 
 def test_another_users_socket_is_told_that_there_is_no_such_operation(drained: Stack, of_demo: str) -> None:
-    with socket(drained, "lro.v1", f"bearer.{drained.token('other')}") as link:
+    with open_socket(drained, "lro.v1", f"bearer.{drained.token('other')}") as link:
         assert json.loads(link.recv(timeout=10))["type"] == "ready"
         assert say(link, type="subscribe", operation=of_demo)["code"] == "not_found"
         assert say(link, type="subscribe", root=of_demo)["code"] == "not_found"
@@ -59,7 +54,7 @@ def test_another_users_socket_is_told_that_there_is_no_such_operation(drained: S
 
 def test_no_token_is_401_and_no_socket(drained: Stack) -> None:
     assert httpx.get(f"{drained.url}/operations/").status_code == 401
-    with socket(drained, "lro.v1", "bearer.nonsense") as link:
+    with open_socket(drained, "lro.v1", "bearer.nonsense") as link:
         assert json.loads(link.recv(timeout=10))["code"] == "not_authenticated"
         with pytest.raises(ConnectionClosed) as ended:
             link.recv(timeout=10)
@@ -67,19 +62,19 @@ def test_no_token_is_401_and_no_socket(drained: Stack) -> None:
 
 
 def test_a_foreign_origin_is_turned_away(drained: Stack) -> None:
-    with socket(drained, "lro.v1", f"bearer.{drained.token()}", origin="https://evil.example") as link:
+    with open_socket(drained, "lro.v1", f"bearer.{drained.token()}", origin="https://evil.example") as link:
         assert json.loads(link.recv(timeout=10))["code"] == "forbidden_origin"
 
 
 def test_a_token_may_come_in_the_first_frame(drained: Stack) -> None:
-    with socket(drained, "lro.v1") as link:
+    with open_socket(drained, "lro.v1") as link:
         assert say(link, type="subscribe", mine=True)["code"] == "not_authenticated"
         ready = say(link, type="authenticate", token=drained.token())
         assert (ready["type"], ready["user"]) == ("ready", "demo")
 
 
 def test_a_bad_frame_is_refused_by_name_and_does_not_end_the_stream(drained: Stack, of_demo: str) -> None:
-    with socket(drained, "lro.v1", f"bearer.{drained.token()}") as link:
+    with open_socket(drained, "lro.v1", f"bearer.{drained.token()}") as link:
         link.recv(timeout=10)
         link.send("{")
         assert json.loads(link.recv(timeout=10))["code"] == "bad_frame"

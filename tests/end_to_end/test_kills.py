@@ -10,11 +10,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from lro.models import Event
-from tests.end_to_end.follower import Follower
+from tests.end_to_end.follower import assert_heard_all
 from tests.end_to_end.stack import ALIAS, Stack
+from tests.end_to_end.transports import WebSocketFollower
 from tests.uploads.generator import Truth
-from tests.waiting import until
 from uploads.models import Dataset
 
 pytestmark = pytest.mark.slow
@@ -26,12 +25,12 @@ HURTS = [Stack.kill_child, Stack.kill_worker, Stack.flush_valkey, Stack.restart_
 def test_an_import_survives(drained: Stack, small_file: tuple[Path, Truth], hurt: Any) -> None:
     path, truth = small_file
     identifier = drained.upload(drained.client(), path)["id"]
-    follower = Follower(drained, identifier)
+    follower = WebSocketFollower(drained, identifier)
     follower.start()
     drained.await_progress(identifier, 20)
     hurt(drained, identifier)
     assert_imported_exactly(drained, identifier, truth)
-    assert_told_exactly(follower, identifier)
+    assert_heard_all(follower, identifier)
     if hurt in (Stack.kill_child, Stack.kill_worker):
         assert drained.operation(identifier).attempt == 2
 
@@ -41,13 +40,13 @@ def test_an_import_of_a_million_rows_survives_all_of_them_in_turn(
 ) -> None:
     path, truth = large_file
     identifier = drained.upload(drained.client(), path)["id"]
-    follower = Follower(drained, identifier)
+    follower = WebSocketFollower(drained, identifier)
     follower.start()
     for percent, hurt in zip((10, 25, 40, 55, 70), HURTS, strict=True):
         drained.await_progress(identifier, percent)
         hurt(drained, identifier)
     assert_imported_exactly(drained, identifier, truth)
-    assert_told_exactly(follower, identifier)
+    assert_heard_all(follower, identifier)
     assert follower.connections >= 2
 
 
@@ -70,11 +69,3 @@ def stored_ids(stack: Stack, identifier: str) -> int:
     ids = pq.ParquetDataset([folder / name for name in names]).read(columns=["id"])["id"]
     assert len(ids) == len(pc.unique(ids))
     return len(ids)
-
-
-def assert_told_exactly(follower: Follower, identifier: str) -> None:
-    until(lambda: follower.is_done, within=30, what="the follower has caught up")
-    follower.stop()
-    told = [(event["sequence"], event["kind"]) for event in follower.log]
-    stored = Event.objects.using(ALIAS).filter(operation_id=identifier).values_list("sequence", "kind")
-    assert told == list(stored)

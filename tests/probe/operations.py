@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
@@ -11,6 +12,8 @@ from typing import Any
 from rest_framework import serializers
 
 from lro import Fail, Operation, OperationContext, OperationTask, Retry, Snooze, cleanup, register
+from lro.events import journal
+from lro.lifecycle.leases import held_by
 
 from . import item_operations  # noqa: F401
 
@@ -47,6 +50,47 @@ class Saves(OperationTask):
             op.checkpoint(index + 1)
             op.progress(index + 1, to, unit="items")
         return {"saved": to}
+
+
+@register("probe.chatters")
+class Chatters(OperationTask):
+    """Says so many things, each of so many bytes, and the `texts`; before `holds_at` it waits for the file `gate`."""
+
+    def run(
+        self,
+        op: OperationContext,
+        *,
+        things: int = 0,
+        bytes: int = 0,
+        texts: list[str] | None = None,
+        seconds_each: float = 0.0,
+        at_once: int = 1,
+        holds_at: int = -1,
+        gate: str = "",
+    ) -> dict[str, int]:
+        for index in range(0, things, at_once):
+            if index == holds_at:
+                self._wait(op, Path(gate))
+            said = [_thing(number, bytes) for number in range(index, min(things, index + at_once))]
+            if journal.append(op.id, said, where=held_by(op._held.fence)) is None:
+                op.check()
+            op.progress(index + at_once, things)
+            time.sleep(seconds_each)
+        for text in texts or ():
+            op.log(text, said=text)
+        return {"things": things}
+
+    def _wait(self, op: OperationContext, gate: Path) -> None:
+        while not gate.exists():
+            op.check()
+            time.sleep(0.01)
+
+
+def _thing(number: int, size: int) -> tuple[str, dict[str, Any]]:
+    """A fact, as JSON of so many bytes if that is more than it needs; every tenth is a result so far."""
+    data = {"number": number, "text": ""}
+    data["text"] = "x" * max(0, size - len(json.dumps(data)))
+    return ("log", "partial")[number % 10 == 9], data
 
 
 @register("probe.fails")

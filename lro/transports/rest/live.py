@@ -6,6 +6,7 @@ The views answer as ever; what is held keeps no database connection meanwhile.
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
@@ -28,6 +29,8 @@ from ..messages import Refused, message_of
 from ..records import Target, read
 from ..tokens import Identity
 from . import errors, views
+
+logger = logging.getLogger(__name__)
 
 _MOST_SECONDS, _MOST_SECONDS_AT_START = 30.0, 5.0
 _EVENT_STREAM = "text/event-stream"
@@ -151,22 +154,34 @@ async def _stream(request: HttpRequest, pk: UUID, after: int) -> AsyncIterator[b
         yield _RETRY
         while (frame := await _next(told)) is not None:
             yield frame if isinstance(frame, bytes) else _record(frame)
-            if isinstance(frame, EventFrame) and frame.is_last:
+            if _is_over(frame):
                 return
     finally:
         asking.cancel()
         await conversation.close()
 
 
+def _is_over(frame: Frame | bytes) -> bool:
+    """Nothing can come after it: the operation has ended, or may no longer be followed."""
+    if isinstance(frame, EventFrame):
+        return frame.is_last
+    if isinstance(frame, bytes):
+        return False
+    return frame.type == "unsubscribed" or (frame.type == "snapshot" and bool(frame.body["operation"]["done"]))
+
+
 async def _ask(
     conversation: Conversation, identity: Identity, told: asyncio.Queue[Frame | None], pk: UUID, after: int
 ) -> None:
     message = message_of({"type": "subscribe", "operation": str(pk), "after": after})
-    await conversation.welcome(identity)
     try:
+        await conversation.welcome(identity)
         await conversation.answer(message)
     except Refused as refused:
         await told.put(refused.as_frame())
+        await told.put(None)
+    except Exception:  # its client comes back, and asks again
+        logger.warning("a stream of events could not begin", exc_info=True)
         await told.put(None)
 
 
@@ -179,9 +194,13 @@ async def _next(told: asyncio.Queue[Frame | None]) -> Frame | bytes | None:
 
 
 def _record(frame: Frame) -> bytes:
-    """An event is the event resource under its sequence; what else there is to say has a name."""
+    """An event is the event resource under its sequence; what else there is to say has a name.
+
+    A snapshot comes in place of what the client was too slow for, so who resumes goes on after it.
+    """
     if not isinstance(frame, EventFrame):
-        return b"event: %s\ndata: %s\n\n" % (frame.type.encode(), frame.json)
+        place = b"id: %d\n" % frame.body["operation"]["sequence"] if frame.type == "snapshot" else b""
+        return b"%sevent: %s\ndata: %s\n\n" % (place, frame.type.encode(), frame.json)
     data = frame.event_json
     if frame.merged:
         data = orjson.dumps({**orjson.loads(data), "merged": frame.merged})

@@ -1,0 +1,169 @@
+"""The same follower over each transport."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Collection, Iterator
+from http.client import HTTPConnection, HTTPResponse
+from typing import Any
+
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import ClientConnection, connect
+
+from tests.end_to_end.follower import Follower
+from tests.end_to_end.stack import Stack
+
+_WAIT_SECONDS, _POLL_SECONDS = 20, 0.2
+
+
+def open_socket(stack: Stack, *protocols: str, **options: Any) -> ClientConnection:
+    address = f"ws://127.0.0.1:{stack.port}/ws/operations/"
+    offered: Any = list(protocols) or None
+    return connect(address, subprotocols=offered, proxy=None, **options)
+
+
+class WebSocketFollower(Follower):
+    """Follows its operation, or the `targets` that it is given, in the order in which they are given."""
+
+    def __init__(self, *args: Any, targets: Collection[dict[str, Any]] = (), **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._targets = targets
+        self._link: ClientConnection | None = None
+
+    def say(self, **frame: Any) -> None:
+        assert self._link is not None
+        self._link.send(json.dumps(frame))
+
+    def renew(self, token: str) -> None:
+        super().renew(token)
+        self.say(type="authenticate", token=token)
+
+    def _follow(self) -> None:
+        offered = ("lro.v1", f"bearer.{self._token}")
+        with open_socket(self._stack, *offered, sock=self._connect(), max_queue=1, close_timeout=1) as self._link:
+            for target in self._targets or [{"operation": self._operation, "after": self._last}]:
+                self.say(type="subscribe", **target)
+            try:
+                while self._is_listening():
+                    self._read(self._link)
+                self._read_the_rest(self._link)
+            except ConnectionClosed as closed:
+                code = closed.rcvd.code if closed.rcvd else 1006
+                self._told({"type": "closed", "code": code})
+                self._is_over = code in (4401, 4403, 4408, 4429)
+                raise
+            finally:
+                self.drop()
+
+    def _read(self, link: ClientConnection) -> dict[str, Any]:
+        frame: dict[str, Any] = json.loads(link.recv(timeout=30))
+        if frame["type"] == "event":
+            self._hear(frame["event"], frame.get("merged", 0))
+        else:
+            self._told(frame)
+        return frame
+
+    def _read_the_rest(self, link: ClientConnection) -> None:
+        """What is told after the end is a fault, so hear it: a repeated subscription is answered in its turn."""
+        if self.is_done and self._operation and not self._targets:
+            self.say(type="subscribe", operation=self._operation, after=self._last)
+            while self._read(link)["type"] != "caught_up":
+                pass
+
+
+class HTTPFollower(Follower):
+    def _ask(self, link: HTTPConnection, query: str, **headers: str) -> HTTPResponse:
+        path, token = f"/operations/{self._operation}/events/{query}", self._token
+        link.request("GET", path, headers={"Authorization": f"Bearer {token}", **headers})
+        answer = link.getresponse()
+        if answer.status == 401 and token != self._token:
+            raise OSError("its token expired while it was held, and was renewed meanwhile")
+        if answer.status in (401, 404):
+            self._end(type="refused", status=answer.status)
+        elif answer.status >= 500:
+            raise OSError(f"it answers {answer.status}")
+        return answer
+
+    def _link(self) -> HTTPConnection:
+        link = HTTPConnection("127.0.0.1", self._stack.port)
+        link.sock = self._connect()
+        return link
+
+
+class EventStreamFollower(HTTPFollower):
+    """Server-sent events, read as the HTML standard has it: lines end with a line feed and with nothing else."""
+
+    def _follow(self) -> None:
+        resume = {"Last-Event-ID": str(self._last)} if self.log else {}
+        with self._ask(self._link(), f"?after={self.after}", Accept="text/event-stream", **resume) as answer:
+            if answer.status == 204:
+                self._end(type="complete")
+            if answer.status != 200:
+                return
+            assert answer.headers["content-type"].startswith("text/event-stream")
+            for record in self._records(answer):
+                self._take(record)
+
+    def _records(self, answer: HTTPResponse) -> Iterator[dict[str, str]]:
+        text = b""
+        while self._is_reading() and (piece := answer.read1(65536)):
+            *whole, text = (text + piece).split(b"\n\n")
+            for record in whole:
+                yield _fields(record.decode())
+
+    def _is_reading(self) -> bool:
+        """To the end of the stream, which the server must make after the last event."""
+        self._reading.wait()
+        return not self._stopping.is_set()
+
+    def _take(self, record: dict[str, str]) -> None:
+        if "data" not in record:
+            return
+        data = json.loads(record["data"])
+        if "event" in record:
+            assert data["type"] == record["event"]
+            self._told(data)
+        else:
+            assert record["id"] == str(data["sequence"])
+            self._hear(data)
+
+
+class LongPollFollower(HTTPFollower):
+    """One request after the other, each held until there is news."""
+
+    query = f"&wait={_WAIT_SECONDS}"
+
+    def _follow(self) -> None:
+        link = self._link()
+        while self._is_listening():
+            with self._ask(link, f"?after={self._last}{self.query}") as answer:
+                page = json.loads(answer.read())
+            if answer.status == 200:
+                self._take(page)
+
+    def _take(self, page: dict[str, Any]) -> None:
+        for event in page["results"]:
+            self._hear(event)
+        if page["done"] and not page["results"]:
+            self._end(type="complete")
+
+
+class PagingFollower(LongPollFollower):
+    """Asks again and again, and is answered at once."""
+
+    query = ""
+
+    def _take(self, page: dict[str, Any]) -> None:
+        super()._take(page)
+        if not page["results"]:
+            time.sleep(_POLL_SECONDS)
+
+
+def _fields(record: str) -> dict[str, str]:
+    fields: dict[str, str] = {}
+    for line in record.split("\n"):
+        name, _, value = line.partition(":")
+        value = value.removeprefix(" ")
+        fields[name] = f"{fields[name]}\n{value}" if name in fields else value
+    return fields
