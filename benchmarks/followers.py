@@ -184,10 +184,9 @@ def main(arguments: list[str]) -> int:
 
 
 def _usual_server(stack: Any, port: int) -> subprocess.Popen[bytes]:
-    from config.management.commands.up import WEB_OPTIONS
     from tests.waiting import until
 
-    command = [sys.executable, "-m", "uvicorn", "benchmarks.usual_way:application", "--port", str(port), *WEB_OPTIONS]
+    command = [sys.executable, "-m", "config.web", "127.0.0.1", str(port), "benchmarks.usual_way:application"]
     process = subprocess.Popen(command, env=stack.environment | {"REDIS_URL": stack.run["redis_url"]})
     until(lambda: _answers(port), within=30, what="the usual way answers")
     return process

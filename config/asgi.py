@@ -1,4 +1,4 @@
-"""HTTP to Django, WebSockets to Channels."""
+"""Socket.IO to its server, other HTTP to Django, other WebSockets to Channels."""
 
 import os
 import warnings
@@ -15,12 +15,15 @@ django_application = get_asgi_application()
 
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 
+from lro.transports.socketio.server import with_socketio  # noqa: E402
 from lro.transports.websocket.routing import websocket_urlpatterns  # noqa: E402
 from uploads.receiving import limit_body  # noqa: E402
 
-application = ProtocolTypeRouter(
-    {
-        "http": limit_body(django_application),
-        "websocket": URLRouter(websocket_urlpatterns),  # type: ignore[arg-type]  # a class that only the stubs have
-    }
+application = with_socketio(
+    ProtocolTypeRouter(
+        {
+            "http": limit_body(django_application),
+            "websocket": URLRouter(websocket_urlpatterns),  # type: ignore[arg-type]  # a class that only the stubs have
+        }
+    )
 )

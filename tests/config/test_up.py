@@ -80,12 +80,12 @@ def refused(data: DataDirectory, port: int) -> str:
 
 
 @contextmanager
-def up(data: DataDirectory, log: Path) -> Iterator[Running]:
+def up(data: DataDirectory, log: Path, *options: str) -> Iterator[Running]:
     """The whole system, ended with its children whatever the test does."""
     port = free_port()
     with log.open("wb") as output:
         process = subprocess.Popen(
-            command("up", "--port", str(port)),
+            command("up", "--port", str(port), *options),
             cwd=ROOT,
             env=environment(data),
             stdout=output,
@@ -162,6 +162,18 @@ def test_killing_the_supervisor_takes_everything_with_it(running: Running) -> No
     assert len(processes) > len(NAMES)
     running.process.kill()
     until(lambda: are_gone(processes), what="every descendant is gone")
+
+
+def test_several_web_processes_serve_one_port_and_go_with_the_supervisor(tmp_path: Path) -> None:
+    with up(DataDirectory(tmp_path / "data"), tmp_path / "up.log", "--web", "2") as running:
+        pids = running.pids()
+        assert {"web1", "web2"} < set(pids)
+        os.kill(pids["web1"], signal.SIGKILL)
+        assert running.answers()
+        until(lambda: running.pids()["web1"] != pids["web1"], what="it comes back")
+        processes = running.descendants()
+        running.process.kill()
+        until(lambda: are_gone(processes), what="nothing is left")
 
 
 def test_a_taken_port_is_named_with_the_remedy(tmp_path: Path) -> None:

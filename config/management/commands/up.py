@@ -19,11 +19,6 @@ from config.embedded import EmbeddedError, embedded_servers, sole_use
 from config.supervisor import AlreadyRunningError, Console, Program, Supervisor, only_instance, python_program
 
 ANSWER_TIMEOUT_SECONDS = 60.0
-WEB_OPTIONS = (
-    *("--ws", "websockets-sansio", "--ws-max-size", "65536", "--ws-per-message-deflate", "false"),
-    *("--ws-ping-interval", "20", "--ws-ping-timeout", "20"),
-    *("--timeout-graceful-shutdown", "5", "--lifespan", "off"),
-)
 WORKER_OPTIONS = (
     *("--pool", "prefork", "-l", "info"),
     *("--without-gossip", "--without-mingle", "--without-heartbeat"),
@@ -39,6 +34,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--host", default="127.0.0.1")
         parser.add_argument("--port", type=int, default=8000)
+        parser.add_argument("--web", type=int, default=1, help="web processes to run, all on the one port")
         parser.add_argument("--workers", type=int, default=1, help="Celery workers to run")
         parser.add_argument("--concurrency", type=int, default=2, help="tasks at once in each worker")
         parser.add_argument("--no-demo", action="store_true", help="make no demo accounts")
@@ -126,9 +122,10 @@ class Announcement:
 
 
 def programs(data: DataDirectory, options: dict[str, Any]) -> Iterator[Program]:
-    """The web server and the workers."""
-    where = ["--host", options["host"], "--port", str(options["port"])]
-    yield python_program("web", ["uvicorn", "config.asgi:application", *where, *WEB_OPTIONS], data, grace_seconds=7.0)
+    """The web servers and the workers."""
+    for number in range(1, options["web"] + 1):
+        name = "web" if options["web"] == 1 else f"web{number}"
+        yield python_program(name, ["config.web", options["host"], str(options["port"])], data, grace_seconds=7.0)
     queues = ",".join(dict.fromkeys(["default", *queues_from_environment()]))
     for number in range(1, options["workers"] + 1):
         name = f"worker{number}"
