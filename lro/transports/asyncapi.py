@@ -10,7 +10,7 @@ from .tokens import PROTOCOL
 
 VERSION = "1.0.0"
 #: Sent as an answer alone.
-_ANSWERS = ("acknowledged", "pong")
+_ANSWERS = ("acknowledged", "pong", "subscribed")
 
 
 def document(host: str = "localhost:8000", *, is_secure: bool = False) -> dict[str, Any]:

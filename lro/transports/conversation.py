@@ -47,7 +47,7 @@ class Conversation:
 
     async def close(self) -> None:
         """The connection is gone."""
-        if self._watch is not None:
+        if self._watch is not None and self._watch is not asyncio.current_task():
             self._watch.cancel()
         if self._follower is not None:
             await self._follower.stop()

@@ -82,7 +82,7 @@ FROM_CLIENT: dict[str, FrameKind] = {
             "after": said(WHOLE, "Send the events after this sequence in place of a snapshot."),
             "request_id": _REQUEST_ID,
         },
-        replies=("snapshot", "event", "caught_up", "refused"),
+        replies=("snapshot", "event", "caught_up", "subscribed", "refused"),
         has_target=True,
     ),
     "unsubscribe": FrameKind(
@@ -136,6 +136,11 @@ FROM_SERVER: dict[str, FrameKind] = {
     "gap": FrameKind(
         "The client was too slow: the events after `after` up to `sequence` are left out, and a snapshot follows.",
         {"operation": ID, "after": WHOLE, "sequence": WHOLE},
+    ),
+    "subscribed": FrameKind(
+        "Of Socket.IO, the acknowledgement of `subscribe`; what is followed is told by events.",
+        optional={"request_id": _REQUEST_ID},
+        has_target=True,
     ),
     "unsubscribed": FrameKind(
         "It is followed no longer: as the client asked, or, with a `code`, because it may not be.",

@@ -74,7 +74,7 @@ def test_an_operation_is_followed_from_its_snapshot_to_its_end(
     assert (ready["type"], ready["user"]) == ("ready", "demo")
     operation = start(drained, to=40, seconds_each=0.05)
     assert client.ask("subscribe", {"operation": operation, "request_id": 7}) == {
-        "type": "acknowledged",
+        "type": "subscribed",
         "operation": operation,
         "request_id": 7,
     }

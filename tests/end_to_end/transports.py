@@ -6,9 +6,10 @@ import json
 import time
 from collections.abc import Collection, Iterator
 from http.client import HTTPConnection, HTTPResponse
-from typing import Any
+from typing import Any, Self
 
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, ConnectionClosedError
+from websockets.frames import Close
 from websockets.sync.client import ClientConnection, connect
 
 from tests.end_to_end.follower import Follower
@@ -29,7 +30,7 @@ class WebSocketFollower(Follower):
     def __init__(self, *args: Any, targets: Collection[dict[str, Any]] = (), **options: Any) -> None:
         super().__init__(*args, **options)
         self._targets = targets
-        self._link: ClientConnection | None = None
+        self._link: Any = None
 
     def say(self, **frame: Any) -> None:
         assert self._link is not None
@@ -40,8 +41,7 @@ class WebSocketFollower(Follower):
         self.say(type="authenticate", token=token)
 
     def _follow(self) -> None:
-        offered = ("lro.v1", f"bearer.{self._token}")
-        with open_socket(self._stack, *offered, sock=self._connect(), max_queue=1, close_timeout=1) as self._link:
+        with self._open_link(sock=self._connect(), max_queue=1, close_timeout=1) as self._link:
             for target in self._targets or [{"operation": self._operation, "after": self._last}]:
                 self.say(type="subscribe", **target)
             try:
@@ -56,7 +56,10 @@ class WebSocketFollower(Follower):
             finally:
                 self.drop()
 
-    def _read(self, link: ClientConnection) -> dict[str, Any]:
+    def _open_link(self, **options: Any) -> Any:
+        return open_socket(self._stack, "lro.v1", f"bearer.{self._token}", **options)
+
+    def _read(self, link: Any) -> dict[str, Any]:
         frame: dict[str, Any] = json.loads(link.recv(timeout=30))
         if frame["type"] == "event":
             self._hear(frame["event"], frame.get("merged", 0))
@@ -64,12 +67,62 @@ class WebSocketFollower(Follower):
             self._told(frame)
         return frame
 
-    def _read_the_rest(self, link: ClientConnection) -> None:
+    def _read_the_rest(self, link: Any) -> None:
         """What is told after the end is a fault, so hear it: a repeated subscription is answered in its turn."""
         if self.is_done and self._operation and not self._targets:
             self.say(type="subscribe", operation=self._operation, after=self._last)
             while self._read(link)["type"] != "caught_up":
                 pass
+
+
+class SocketIOFollower(WebSocketFollower):
+    """The same over Socket.IO on a WebSocket: each thing said is an event that asks to be acknowledged."""
+
+    def _open_link(self, **options: Any) -> Any:
+        return _SocketIO(self._stack, self._token, **options)
+
+
+class _SocketIO:
+    """A link that speaks frames as the WebSocket does: Socket.IO's packets (protocol 5) in those of Engine.IO (4)."""
+
+    def __init__(self, stack: Stack, token: str, **options: Any) -> None:
+        address = f"ws://127.0.0.1:{stack.port}/socket.io/?EIO=4&transport=websocket"
+        self._link = connect(address, proxy=None, **options)
+        self._token = token
+        self._last: dict[str, Any] = {}
+
+    def __enter__(self) -> Self:
+        self._link.__enter__()
+        self._link.send(f"40/operations,{json.dumps({'token': self._token})}")
+        self._last = json.loads(self.recv(timeout=30))
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._link.__exit__(*error)
+
+    def send(self, text: str) -> None:
+        frame = json.loads(text)
+        self._link.send(f"42/operations,1{json.dumps([frame.pop('type'), frame])}")
+
+    def recv(self, timeout: float) -> str:
+        while True:
+            packet = str(self._link.recv(timeout=timeout))
+            kind, content = packet[:2], packet.partition(",")[2].removeprefix("1")
+            if packet == "2":
+                self._link.send("3")
+            elif kind == "44":
+                self._end({"type": "refused", **json.loads(content)["data"]})
+            elif kind == "41":
+                self._end(self._last)
+            elif kind == "40":
+                return json.dumps({"type": "entered"})
+            elif kind in ("42", "43"):
+                self._last = json.loads(content)[-1]
+                return json.dumps(self._last)
+
+    def _end(self, refused: dict[str, Any]) -> None:
+        code = 4429 if refused.get("code") == "too_many_frames" else 4401
+        raise ConnectionClosedError(Close(code, str(refused.get("code"))), None)
 
 
 class HTTPFollower(Follower):

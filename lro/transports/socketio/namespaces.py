@@ -99,7 +99,7 @@ class OperationsNamespace(AsyncNamespace):  # type: ignore[misc]
         except Ended as ended:
             self._start(self._end(connection, ended))  # in its turn: after this answer
             return ended.reason.as_frame()
-        return answer or Frame("acknowledged", message.about)
+        return answer or Frame("subscribed", message.about)
 
     # What the client is told
 

@@ -8,7 +8,13 @@ from typing import Any
 
 import pytest
 
-from tests.end_to_end.transports import EventStreamFollower, LongPollFollower, PagingFollower, WebSocketFollower
+from tests.end_to_end.transports import (
+    EventStreamFollower,
+    LongPollFollower,
+    PagingFollower,
+    SocketIOFollower,
+    WebSocketFollower,
+)
 
 #: It can cut its connection, it can stop to read, it is pushed what is new, it can be given a token, and it can
 #: follow many targets on one connection.
@@ -24,6 +30,7 @@ class Transport:
 
 TRANSPORTS = [
     Transport("websocket", WebSocketFollower, frozenset({CUT, PAUSE, PUSHED, TOKEN, TARGETS})),
+    Transport("socketio", SocketIOFollower, frozenset({CUT, PAUSE, PUSHED, TOKEN, TARGETS})),
     Transport("server-sent events", EventStreamFollower, frozenset({CUT, PAUSE, PUSHED, TOKEN})),
     Transport("long-poll", LongPollFollower, frozenset({CUT, TOKEN})),
     Transport("paging", PagingFollower, frozenset({CUT, TOKEN})),
