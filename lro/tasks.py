@@ -25,11 +25,13 @@ logger = logging.getLogger(__name__)
 
 
 class OperationRequest(Request):
-    """Sees the death of a pool process at once, in the worker's main process."""
+    """Sees the death of a pool process at once, in the worker's main process.
+
+    The task itself never fails: whatever is reported as its failure, its process holds nothing more by right.
+    """
 
     def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> Any:
-        if not isinstance(exc_info.exception, Exception) or "WorkerLost" in type(exc_info.exception).__name__:
-            threading.Thread(target=_rescue, args=(self.worker_pid,), name="lro-rescue", daemon=True).start()
+        threading.Thread(target=_rescue, args=(self.worker_pid,), name="lro-rescue", daemon=True).start()
         return super().on_failure(exc_info, send_failed_event, return_ok)
 
 
@@ -117,14 +119,22 @@ _warden: Warden | None = None
 
 
 @worker_ready.connect
-def _start(**_: Any) -> None:
+def _start(sender: Any, **_: Any) -> None:
     global _warden
+    _look_often(sender)
     chores = reconciler.Reconciler(reconciler.CHORES, name="lro-chores")
     _reconcilers[:] = [reconciler.Reconciler(then=chores), chores]
     for each in _reconcilers:
         each.start()
     _warden = Warden()
     _warden.start()
+
+
+def _look_often(consumer: Any) -> None:
+    """Let Celery look for pool processes that ended: it is told of it a moment too soon, and then looks every 5 s."""
+    look = getattr(consumer.pool, "maintain_pool", None)
+    if consumer.hub is not None and look is not None:
+        consumer.hub.call_repeatedly(_LOOK_SECONDS, look)
 
 
 @worker_shutting_down.connect

@@ -16,11 +16,12 @@ from tests.end_to_end.cuts import CUTS
 from tests.end_to_end.stack import ALIAS, PASSWORD, ROOT, Stack, running
 from tests.end_to_end.test_kills import assert_imported_exactly
 from tests.uploads.generator import Truth
+from tests.waiting import until
 
 pytestmark = pytest.mark.slow
 
 #: Beyond any test's patience: what is started was woken, and what is seen live came by a hint; nothing is healed.
-UNHEALED = json.dumps({"FLOOR_POLL_SECONDS": 3600, "REWAKE_SECONDS": 3600})
+UNHEALED = json.dumps({"FLOOR_POLL_SECONDS": 3600, "REWAKE_SECONDS": 3600, "RECONCILE_SECONDS": 3600})
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +131,15 @@ def test_the_list_shows_what_is_started_elsewhere(walked: Stack, page: Page) -> 
     if newer.is_visible():
         newer.click()
     expect(row).to_have_attribute("data-state", "succeeded", timeout=20_000)
+
+
+def test_what_a_killed_process_held_goes_on_at_once_and_not_only_when_a_reconciler_comes(walked: Stack) -> None:
+    with walked.client() as client:
+        identifier = client.post("/probe/saves", json={"to": 60, "seconds_each": 0.05}).json()["id"]
+    until(lambda: walked.operation(identifier).checkpoints > 5, what="it is at work")
+    walked.kill_child(identifier)
+    until(lambda: walked.operation(identifier).attempt == 2, within=4, what="it goes on")
+    assert walked.await_end(identifier).state == "succeeded"
 
 
 def test_a_file_that_is_no_table_is_refused_in_words(walked: Stack, browser: Browser, tmp_path: Path) -> None:
