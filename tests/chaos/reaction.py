@@ -31,6 +31,7 @@ def main(arguments: list[str]) -> int:
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--times", type=int, default=20, help="how often each is done")
+    parser.add_argument("--only", default="", help="a word of the rows that are wanted, such as cancel; else all")
     parser.add_argument("--children", type=int, default=10_000, help="of the one parent at the end; 0 for none")
     options = parser.parse_args(arguments)
     is_prompt = True
@@ -38,6 +39,8 @@ def main(arguments: list[str]) -> int:
     print("| | times | p50 | p99 | max | promised |\n|---|---|---|---|---|---|", flush=True)
     with running("--workers", "2", LRO_TEST_SETTINGS=json.dumps(SETTINGS)) as stack:
         for what, (measure, promised) in REACTIONS.items():
+            if options.only not in what:
+                continue
             seconds = sorted(measure(stack) for _ in range(options.times))
             p99 = seconds[int(len(seconds) * 0.99)]
             print(

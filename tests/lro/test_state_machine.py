@@ -20,7 +20,7 @@ from lro.runtime import executor, submission
 from lro.states import HELD, PARKED, TERMINAL, State, sources
 from lro.testing import assert_consistent
 
-pytestmark = [pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 LOST = retries.lost("gone")
 
 

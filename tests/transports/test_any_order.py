@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from lro.models import Operation
 from tests.transports.world import Client, World, is_busy, run, until
 
+pytestmark = pytest.mark.slow
+
 OPERATIONS, CLIENTS = 2, 2
 _operation, _client = st.integers(0, OPERATIONS - 1), st.integers(0, CLIENTS - 1)
 _count = st.sampled_from([1, 1, 1, 2, 3, 20, 300, 2_100])

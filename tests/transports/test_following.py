@@ -23,7 +23,7 @@ from lro.transports.records import Target, read
 from lro.transports.rest import live
 from tests.transports.world import Client, World, played, target, until, user
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("calm")]
+pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("calm")]
 
 
 @pytest.fixture
