@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import threading
+import time
 from typing import Any
 from uuid import UUID
 
@@ -19,7 +20,7 @@ from django.db import DatabaseError, InterfaceError, close_old_connections, conn
 from .conf import conf
 from .lifecycle import leases
 from .models import Attempt
-from .runtime import executor, reconciler, registry, shutdown
+from .runtime import executor, queueing, reconciler, registry, shutdown
 
 logger = logging.getLogger(__name__)
 
@@ -64,20 +65,49 @@ def _rescue(pid: int) -> None:
 
 
 class Warden(threading.Thread):
-    """In a worker's main process: kills the pool process that goes on with an attempt which was taken from it."""
+    """In a worker's main process: sees what Celery does not see, or not soon enough.
 
-    def __init__(self) -> None:
+    It kills the pool process that goes on with an attempt which was taken from it, has those reaped that ended, and
+    lets the worker connect to its broker again where it has gone deaf.
+    """
+
+    def __init__(self, consumer: Any) -> None:
         super().__init__(name="lro-warden", daemon=True)
+        self._consumer = consumer
         self._stopping = threading.Event()
         self._suspects: dict[int, int] = {}
+        self._received, self._silent_since = 0, time.monotonic()
 
     def stop(self) -> None:
         self._stopping.set()
 
     def run(self) -> None:
         while not self._stopping.wait(_LOOK_SECONDS):
-            if running := _running():
+            running = _running()
+            if running:
+                self._reap(running)
                 self._look(running)
+            if self._is_deaf(len(running)):
+                logger.error("messages wait, and none is received: the worker connects to its broker again")
+                self._consumer.hub.call_soon(_lose_connection)
+
+    def _reap(self, running: set[int]) -> None:
+        """Celery is told of an end a moment before the process can be reaped, and then looks only every 5 s."""
+        if self._consumer.hub is not None and not all(map(leases.is_alive, running)):
+            self._consumer.hub.call_soon(self._consumer.pool.maintain_pool)
+
+    def _is_deaf(self, busy: int) -> bool:
+        """Messages wait, a process is free, and nothing comes.
+
+        kombu waits for ever on a connection of whose loss another command was told first.
+        """
+        now, received = time.monotonic(), sum(state.total_count.values())
+        if received != self._received or busy >= self._consumer.pool.limit or self._consumer.hub is None:
+            self._received, self._silent_since = received, now
+        if now - self._silent_since < _DEAF_SECONDS:
+            return False
+        self._silent_since = now
+        return any(map(queueing.length, self._consumer.app.amqp.queues.consume_from))
 
     def _look(self, running: set[int]) -> None:
         """Kill who was suspected at the last look and still is: what merely ends its task is gone by then."""
@@ -108,12 +138,16 @@ def _stray_attempt(pid: int) -> int | None:
     return last[0] if last and last[1] else None
 
 
+def _lose_connection() -> None:
+    raise ConnectionResetError("no message came, though some were waiting")
+
+
 def _kill(pid: int) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
 
 
-_LOOK_SECONDS = 0.5
+_LOOK_SECONDS, _DEAF_SECONDS = 0.5, 5.0
 _reconcilers: list[reconciler.Reconciler] = []
 _warden: Warden | None = None
 
@@ -121,20 +155,12 @@ _warden: Warden | None = None
 @worker_ready.connect
 def _start(sender: Any, **_: Any) -> None:
     global _warden
-    _look_often(sender)
     chores = reconciler.Reconciler(reconciler.CHORES, name="lro-chores")
     _reconcilers[:] = [reconciler.Reconciler(then=chores), chores]
     for each in _reconcilers:
         each.start()
-    _warden = Warden()
+    _warden = Warden(sender)
     _warden.start()
-
-
-def _look_often(consumer: Any) -> None:
-    """Let Celery look for pool processes that ended: it is told of it a moment too soon, and then looks every 5 s."""
-    look = getattr(consumer.pool, "maintain_pool", None)
-    if consumer.hub is not None and look is not None:
-        consumer.hub.call_repeatedly(_LOOK_SECONDS, look)
 
 
 @worker_shutting_down.connect

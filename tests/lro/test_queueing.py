@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from celery import current_app
 from django.db.models.functions import Now
 
+from lro import tasks
 from lro.lifecycle import transitions
 from lro.models import Operation
 from lro.runtime import control, executor, queueing, reconciler, submission
@@ -72,3 +75,17 @@ def test_neither_what_has_ended_nor_what_waits_behind_a_running_one_is_due(alice
     transitions.succeed(held, None, [])
     assert queueing.due("default") == [first.pk]
     executor.execute(first.pk)
+
+
+def test_a_worker_is_deaf_where_messages_wait_and_a_free_process_receives_none(
+    alice: Any, queue: str, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(tasks, "_DEAF_SECONDS", 0.0)
+    warden = tasks.Warden(SimpleNamespace(app=current_app, hub=object(), pool=SimpleNamespace(limit=2)))
+    assert not warden._is_deaf(busy=0), "nothing waits"
+    operation = submit(alice)
+    until(lambda: queueing.length(queue) == 1, what="its wake has come")
+    assert warden._is_deaf(busy=1)
+    monkeypatch.setattr(tasks, "_DEAF_SECONDS", 60.0)
+    assert not warden._is_deaf(busy=1), "it was silent for a moment only"
+    executor.execute(operation.pk)
