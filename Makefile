@@ -76,6 +76,10 @@ churn: $(READY) ## two hundred followers that come and go for three minutes whil
 fuzz: $(READY) ## twenty thousand sequences of frames that no client should send
 	$(BIN)/python -m tests.end_to_end.fuzz $(ARGS)
 
+.PHONY: bench
+bench: $(READY) ## thousands of followers on one web process, beside the usual way with Channels
+	$(BIN)/python -m benchmarks.followers $(ARGS)
+
 .PHONY: mutants
 mutants: $(READY) ## change the core in one place at a time and see that a test fails; ARGS="--sample 50" for a part
 	$(BIN)/python -m tests.lro.mutants $(ARGS)

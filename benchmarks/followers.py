@@ -1,4 +1,4 @@
-"""Thousands of followers on one web process, beside the usual way with Channels: `make bench-followers`.
+"""Thousands of followers on one web process, beside the usual way with Channels: `make bench`.
 
 All sockets are open; so many of them follow one operation that tells something ten times a second. What is measured
 is the time from an event's own time to its arrival, the processor time of the web process for each delivery, and the
