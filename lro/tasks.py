@@ -132,10 +132,10 @@ def _running() -> set[int]:
 
 
 def _stray_attempt(pid: int) -> int | None:
-    """The last attempt of a process, where it has ended."""
+    """The last attempt of a process, where it was ended by another."""
     attempts = Attempt.objects.filter(worker=leases.worker_name(os.getpid(), pid)).order_by("-pk")
     last = attempts.values_list("pk", "outcome").first()
-    return last[0] if last and last[1] else None
+    return last[0] if last and last[1] in _ENDED_BY_OTHERS else None
 
 
 def _lose_connection() -> None:
@@ -147,6 +147,8 @@ def _kill(pid: int) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
+#: A process that ended its attempt itself is looking for the next, which may take a while on a busy machine.
+_ENDED_BY_OTHERS = frozenset({"cancelled", "paused", "lost", "timed out", "expired"})
 _LOOK_SECONDS, _DEAF_SECONDS = 0.5, 5.0
 _reconcilers: list[reconciler.Reconciler] = []
 _warden: Warden | None = None

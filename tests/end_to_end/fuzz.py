@@ -131,6 +131,10 @@ async def _is_alive(socket: ClientConnection, number: int, frames: list[str | by
                 return
 
 
+def of_the_web(log: str) -> list[str]:
+    return [line for line in log.splitlines() if line.startswith("web")]
+
+
 def main(arguments: list[str]) -> int:
     from tests.end_to_end.stack import running
 
@@ -141,7 +145,7 @@ def main(arguments: list[str]) -> int:
     logging.getLogger("httpx").setLevel(logging.WARNING)
     with running(LRO_TEST_SETTINGS=json.dumps(SETTINGS)) as stack:
         answers = asyncio.run(attack(stack, **vars(options)))
-        lines = stack.log.read_text().splitlines()
+        lines = of_the_web(stack.log.read_text())
     errors = ["\n".join(lines[at : at + 40]) for at, line in enumerate(lines) if "Traceback" in line]
     print(f"{options.sequences:,} sequences on {_SOCKETS} sockets, none ended; answers: {dict(answers.most_common())}")
     print(f"{len(errors)} errors in the server's log", *errors[:20], sep="\n")
