@@ -81,7 +81,12 @@ class Stack:
         return FileSystemStorage(self.folder / "data" / "files")
 
     def pid(self, name: str) -> int:
-        return int(self.run["processes"][name])
+        """The process that is `name` now: what another test killed is being started again."""
+        return int(until(lambda: self._alive(name), what=f"{name} is there"))
+
+    def _alive(self, name: str) -> int | None:
+        pid = int(self.run["processes"].get(name, 0))
+        return pid if pid and Path(f"/proc/{pid}").exists() else None
 
     def stop(self) -> int:
         for client in self._clients:
