@@ -45,5 +45,8 @@ urlpatterns = [
     path("docs/", swagger, name="docs"),
     path("docs/realtime/", TemplateView.as_view(template_name="docs/realtime.html"), name="realtime-docs"),
     path("uploads/", include("uploads.urls")),
+    path("validations/", include("validations.urls")),
+    path("migrations/", include("migrations_app.urls")),
+    path("calculations/", include("calculations.urls")),
     path("", include("lro.transports.rest.urls")),
 ]

@@ -110,6 +110,11 @@ def cast(table: Any, types: Mapping[str, str]) -> Any:
     return table
 
 
+def known(column: pa.ChunkedArray, kind: str) -> pa.Array:
+    """`column` (strings) as `kind`, which a tally found that all its values fit. Raises pyarrow.ArrowInvalid."""
+    return _cast_all(column.combine_chunks(), kind)
+
+
 def convert(column: pa.ChunkedArray, kind: str) -> tuple[pa.Array, list[int]]:
     """`column` (strings) as `kind`, null where a value does not fit, and the rows of those, ascending."""
     values = column.combine_chunks()

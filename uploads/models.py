@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
+from uuid import UUID
 
 from django.conf import settings
 from django.core.files.storage import default_storage
@@ -67,6 +69,29 @@ class Dataset(models.Model):
     @property
     def folder(self) -> Path:
         return Path(default_storage.path(f"datasets/{self.pk}"))
+
+    @classmethod
+    def find(cls, pk: UUID) -> Dataset | None:
+        found: Dataset | None = cls.objects.filter(pk=pk).first()
+        return found
+
+    @property
+    def is_ready(self) -> bool:
+        return self.ready_at is not None
+
+    def is_visible_to(self, user: Any) -> bool:
+        return bool(type(self).objects.visible_to(user).filter(pk=self.pk).exists())
+
+    @property
+    def part_rows(self) -> list[int]:
+        return list(self.parts.values_list("rows", flat=True))
+
+    def read(self, part: int, columns: Sequence[str] | None = None) -> Any:
+        """One part as a `pyarrow.Table` with the columns' types."""
+        from .parts import read_part
+
+        types = {column["name"]: column["type"] for column in self.columns}
+        return read_part(self.paths()[part], types, columns)
 
     def paths(self) -> list[Path]:
         """The files of its parts, in the order of the source's rows."""

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import json
 from typing import Any, Self
 
-from django.db import models
+from django.db import connections, models
+from django.db.models.functions import Cast
 
 from ..states import HELD, TERMINAL
 
@@ -18,6 +20,11 @@ class OperationQuerySet(models.QuerySet[Any]):
 
     def active(self) -> Self:
         return self.exclude(state__in=TERMINAL)
+
+    def tagged(self, tag: str) -> Self:
+        if connections[self.db].features.supports_json_field_contains:
+            return self.filter(tags__contains=[tag])
+        return self.annotate(_tags=Cast("tags", models.TextField())).filter(_tags__contains=json.dumps(tag))
 
     def held(self) -> Self:
         return self.filter(state__in=HELD)

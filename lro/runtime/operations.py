@@ -70,6 +70,11 @@ class OperationTask:
         return prepared
 
     @classmethod
+    def tags(cls, prepared: dict[str, Any]) -> list[str]:
+        """Words by which the operation is found later, as `GET /operations/?tag=`: shown to who may see it."""
+        return []
+
+    @classmethod
     def flight_key(cls, prepared: dict[str, Any]) -> str | None:
         """Which resource `single_flight` guards; by default the class as a whole. None lets this one run freely."""
         return ""

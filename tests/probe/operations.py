@@ -11,7 +11,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from lro import Fail, Operation, OperationContext, OperationTask, Retry, Snooze, cleanup, register
+from lro import Fail, Operation, OperationContext, OperationTask, Retry, Snooze, cleanup, datasets, register
 from lro.events import journal
 from lro.lifecycle.leases import held_by
 
@@ -35,6 +35,26 @@ class Counts(OperationTask):
             time.sleep(seconds_each)
             count += 1
         return {"counted": count}
+
+
+class ReadsInput(serializers.Serializer[Any]):
+    dataset = datasets.DatasetField()
+
+
+@register("probe.reads")
+class Reads(OperationTask):
+    """Reads a dataset to its end."""
+
+    input_serializer = ReadsInput
+
+    @classmethod
+    def tags(cls, prepared: dict[str, Any]) -> list[str]:
+        return [datasets.tag(prepared["dataset"])]
+
+    def run(self, op: OperationContext, *, dataset: str) -> dict[str, Any]:
+        table = datasets.load(dataset)
+        parts = [table.read(part).to_pydict() for part in range(len(table.part_rows))]
+        return {"parts": parts}
 
 
 @register("probe.saves")

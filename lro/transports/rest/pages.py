@@ -27,6 +27,8 @@ _TABS = {
 def operations(request: Request) -> dict[str, Any]:
     """Newest first. `next` is opaque; `counts` are those of all pages, by tab."""
     visible = Operation.objects.visible_to(request.user).filter(_filters(request))
+    if tag := request.query_params.get("tag"):
+        visible = visible.tagged(tag)
     if not {"parent", "root", "search"} & set(request.query_params):
         visible = visible.filter(parent=None)  # ten thousand children would hide all others
     rows = visible.select_related("owner").order_by("-pk")
@@ -79,10 +81,8 @@ def rejects(request: Request, operation: Operation) -> dict[str, Any]:
 
 def _filters(request: Request) -> Q:
     given, wanted = request.query_params, Q()
-    exact = {"name": "name", "tag": "tags__contains"}
-    for parameter, lookup in exact.items():
-        if value := given.get(parameter):
-            wanted &= Q(**{lookup: value})
+    if name := given.get("name"):
+        wanted &= Q(name=name)
     if module := given.get("module"):
         wanted &= Q(name__startswith=f"{module}.")
     for parameter, lookup in {"parent": "parent_id", "root": "root_id"}.items():
