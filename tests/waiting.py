@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import TypeVar
+
+import psutil
 
 Answer = TypeVar("Answer")
 
@@ -16,3 +19,14 @@ def until(condition: Callable[[], Answer], *, within: float = 20.0, what: str = 
         assert time.monotonic() < deadline, f"not within {within} s: {what or condition}"
         time.sleep(every)
     return answer
+
+
+def are_gone(processes: Iterable[psutil.Process]) -> bool:
+    """Whether all have ended; in a container, nobody may ever collect the dead."""
+    return not any(_is_alive(process) for process in processes)
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return False

@@ -28,7 +28,7 @@ from config.data_directory import (
     redis_url,
 )
 from config.embedded import EmbeddedError, serving
-from tests.waiting import until
+from tests.waiting import are_gone, until
 
 ROOT = Path(__file__).resolve().parents[2]
 HOLD = "import sys; from config.embedded import serving\nwith serving(): print('ready', flush=True); sys.stdin.read()"
@@ -178,7 +178,7 @@ def test_the_servers_die_with_a_killed_process_and_the_next_one_recovers(data: D
         owner.send_signal(signal.SIGKILL)
     with serving(data), connect(data) as connection:
         assert connection.execute("SELECT answer FROM kept").fetchone() == (42,)
-    until(lambda: not any(server.is_running() for server in servers), what="the killed owner's servers are gone")
+    until(lambda: are_gone(servers), what="the killed owner's servers are gone")
 
 
 def test_data_of_another_version_is_refused_with_a_remedy(data: DataDirectory) -> None:

@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from config.data_directory import DataDirectory
-from tests.waiting import until
+from tests.waiting import are_gone, until
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 60.0
@@ -106,10 +106,6 @@ def up(data: DataDirectory, log: Path, *options: str) -> Iterator[Running]:
 def data(tmp_path_factory: pytest.TempPathFactory) -> DataDirectory:
     """One folder for the module: starting again on it is part of what is tested."""
     return DataDirectory(tmp_path_factory.mktemp("up") / "data")
-
-
-def are_gone(processes: list[psutil.Process]) -> bool:
-    return not any(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in processes)
 
 
 @pytest.fixture(scope="class")
