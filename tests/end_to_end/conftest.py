@@ -38,8 +38,9 @@ def drained(stack: Stack) -> Iterator[Stack]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    executable = chromium.find()  # before: it may have to ask Playwright itself, which does not run within itself
     with sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path=chromium.find(), args=["--no-sandbox"])
+        yield playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
         forget_connection()  # the next module's browser may look at another stack
 
 

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from itertools import combinations_with_replacement
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.db import connection
@@ -71,15 +72,23 @@ def two() -> Iterator[ThreadPoolExecutor]:
 
 @pytest.mark.parametrize("situation", SITUATIONS)
 def test_two_who_act_at_once_leave_a_legal_story(alice: Any, two: ThreadPoolExecutor, situation: str) -> None:
+    pairs: dict[UUID, tuple[str, str]] = {}
     for pair in combinations_with_replacement(VERBS, 2):
         row = in_situation(alice, situation)
+        pairs[row.pk] = pair
         barrier = threading.Barrier(2)
         list(two.map(lambda verb, row=row, barrier=barrier: act(verb, row, barrier), pair))
-        try:
-            assert_consistent()
-        except AssertionError as error:
-            raise AssertionError(f"{situation}: {' and '.join(pair)}: {error}") from error
-        Operation.objects.all().delete()
+    assert Operation.objects.filter(parent=None).count() == len(pairs)
+    try:
+        assert_consistent()
+    except AssertionError as error:
+        raise AssertionError(f"{situation}: {guilty(pairs, str(error))}: {error}") from error
+
+
+def guilty(pairs: dict[UUID, tuple[str, str]], violations: str) -> list[str]:
+    """Who acted on the operations, or on the parents of those, that the violations name."""
+    named = [row for row in Operation.objects.all() if str(row.pk) in violations]
+    return sorted({" and ".join(pairs[row.parent_id or row.pk]) for row in named})
 
 
 def in_situation(owner: Any, situation: str) -> Operation:
