@@ -10,6 +10,12 @@ from celery import current_app
 from tests.waiting import until
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The slow files first: the others then fill up what time the processes of pytest have left."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture
 def alice(db: None, django_user_model: Any) -> Any:
     return django_user_model.objects.create_user("alice", password="alice-password")
