@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,6 +17,10 @@ import pytest
 _IS_CONTROLLER = "PYTEST_XDIST_WORKER" not in os.environ
 _GIVEN = os.environ.get("LRO_TEST_DATA_DIR")
 _stack = ExitStack()
+
+# Some hundred processes are started: where no compiled code may be kept, each compiles the whole project again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 if _IS_CONTROLLER:
     os.environ["LRO_DATA_DIR"] = _GIVEN or tempfile.mkdtemp(prefix="lro-tests-")
