@@ -36,7 +36,7 @@ def operations(request: Request) -> dict[str, Any]:
         rows = rows.filter(state__in=states)
     if cursor := request.query_params.get("cursor"):
         rows = rows.filter(pk__lt=_uuid("cursor", cursor))
-    size = _integer(request, "limit", _PAGE, at_most=_MAX_PAGE)
+    size = _size(request, _PAGE)
     found = list(rows[: size + 1])
     following = _link(request, cursor=str(found[size - 1].pk)) if len(found) > size else None
     return {
@@ -53,7 +53,7 @@ def children(request: Request, operation: Operation) -> dict[str, Any]:
         rows = rows.filter(state__in=states)
     if "cursor" in request.query_params:
         rows = rows.filter(child_index__gt=_integer(request, "cursor", 0))
-    size = _integer(request, "limit", _PAGE, at_most=_MAX_PAGE)
+    size = _size(request, _PAGE)
     found = list(rows[: size + 1])
     following = _link(request, cursor=str(found[size - 1].child_index)) if len(found) > size else None
     return {"results": [payloads.operation(row, request.user) for row in found[:size]], "next": following}
@@ -61,7 +61,7 @@ def children(request: Request, operation: Operation) -> dict[str, Any]:
 
 def events(request: Request, operation: Operation) -> dict[str, Any]:
     after = _integer(request, "after", 0)
-    size = _integer(request, "limit", _MAX_PAGE, at_most=_MAX_PAGE)
+    size = _size(request, _MAX_PAGE)
     found = list(operation.events.filter(sequence__gt=after)[: size + 1])
     more = found[size - 1].sequence if len(found) > size else None
     # The operation was read before its events: where it was done, these are all.
@@ -73,7 +73,7 @@ def rejects(request: Request, operation: Operation) -> dict[str, Any]:
     rows = operation.rejects.order_by("position")
     if "cursor" in request.query_params:
         rows = rows.filter(position__gt=_integer(request, "cursor", 0))
-    size = _integer(request, "limit", 100, at_most=_MAX_PAGE)
+    size = _size(request, 100)
     found = list(rows[: size + 1])
     following = _link(request, cursor=str(found[size - 1].position)) if len(found) > size else None
     return {"results": [payloads.reject(row) for row in found[:size]], "next": following}
@@ -112,13 +112,21 @@ def _link(request: Request, **changes: str) -> str:
     return f"{request.path}?{query.urlencode()}"
 
 
-def _integer(request: Request, name: str, default: int, *, at_most: int | None = None) -> int:
+def _size(request: Request, default: int) -> int:
+    """How many rows a page has: at least one, or the next page would begin nowhere."""
+    size = _integer(request, "limit", default)
+    if size < 1:
+        raise _invalid("limit", "'limit' is at least 1.")
+    return min(size, _MAX_PAGE)
+
+
+def _integer(request: Request, name: str, default: int) -> int:
     text = request.query_params.get(name)
     if text is None:
         return default
     if not text.isdecimal() or len(text) > 18:
         raise _invalid(name, f"'{name}' is a whole number, not '{text[:40]}'.")
-    return min(int(text), at_most) if at_most else int(text)
+    return int(text)
 
 
 def _uuid(name: str, text: str) -> UUID:
