@@ -39,13 +39,23 @@ run: $(READY) ## run the whole system; PORT=8001 for another port
 .PHONY: test
 test: $(READY) check ## set up, check, and run every test, on Django 6 too where Python 3.12 is found
 	$(BIN)/python tests/chromium.py
+	@$(MAKE) --no-print-directory -j 2 test-postgres test-elsewhere
+
+.PHONY: test-postgres
+test-postgres: $(READY)
 	$(BIN)/python -m pytest
-	@$(MAKE) --no-print-directory test-sqlite test-django6
+
+# Beside the tests on PostgreSQL, which wait half of their time; what is said here comes at the end, so that it does not mix.
+.PHONY: test-elsewhere
+test-elsewhere:
+	@said=$$(mktemp) && status=0; \
+	  { $(MAKE) --no-print-directory test-sqlite && $(MAKE) --no-print-directory test-django6; } >"$$said" 2>&1 || status=$$?; \
+	  cat "$$said"; rm "$$said"; exit $$status
 
 # What people see and what the broker does is the same on every database.
 .PHONY: test-sqlite
 test-sqlite: $(READY) ## the core's tests again, on SQLite
-	LRO_TEST_SQLITE=1 $(BIN)/python -m pytest tests/lro tests/transports/test_following.py \
+	LRO_TEST_SQLITE=1 $(BIN)/python -m pytest -n 2 tests/lro tests/transports/test_following.py \
 	  $(foreach name,admin command_line kills socketio testing,--ignore=tests/lro/test_$(name).py)
 
 .PHONY: test-django6
@@ -53,7 +63,7 @@ test-django6: ## the quicker tests again, on Django 6
 	@if [ -z "$(call find_python,12,$(NEWER_CANDIDATES))" ]; then \
 	  echo "Skipped: the tests on Django 6, which need Python 3.12 or newer, and none was found."; \
 	else \
-	  $(MAKE) --no-print-directory $(DJANGO6)/.ready && $(DJANGO6)/bin/python -m pytest -m "not slow"; \
+	  $(MAKE) --no-print-directory $(DJANGO6)/.ready && $(DJANGO6)/bin/python -m pytest -n 2 -m "not slow"; \
 	fi
 
 .PHONY: cuts

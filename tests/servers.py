@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 _IS_CONTROLLER = "PYTEST_XDIST_WORKER" not in os.environ
+_IS_SQLITE = bool(os.environ.get("LRO_TEST_SQLITE"))  # `make test-sqlite`
 _GIVEN = os.environ.get("LRO_TEST_DATA_DIR")
 _stack = ExitStack()
 
@@ -25,6 +26,8 @@ sys.dont_write_bytecode = False
 if _IS_CONTROLLER:
     os.environ["LRO_DATA_DIR"] = _GIVEN or tempfile.mkdtemp(prefix="lro-tests-")
     os.environ.pop("DATABASE_URL", None)
+    if _IS_SQLITE:
+        os.environ["DATABASE_URL"] = f"sqlite:///{os.environ['LRO_DATA_DIR']}/lro.sqlite3"
     os.environ.pop("REDIS_URL", None)
 
 
@@ -33,7 +36,8 @@ def pytest_configure(config: pytest.Config) -> None:
         from config.embedded import serving
 
         _stack.enter_context(serving())
-        _hurry_postgres()
+        if not _IS_SQLITE:
+            _hurry_postgres()
 
 
 def _hurry_postgres() -> None:

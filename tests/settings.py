@@ -4,18 +4,11 @@ import json
 import os
 
 from config.settings import *  # noqa: F403
-from config.settings import CELERY_BROKER_TRANSPORT_OPTIONS, DATA, INSTALLED_APPS, LRO, SQLITE_OPTIONS
+from config.settings import CELERY_BROKER_TRANSPORT_OPTIONS, DATA, DATABASES, INSTALLED_APPS, LRO
 
 INSTALLED_APPS = [*INSTALLED_APPS, "tests.probe"]
-if os.environ.get("LRO_TEST_SQLITE"):  # `make test-sqlite`
-    DATABASES = {
-        "default": {
-            "ENGINE": "django.db.backends.sqlite3",
-            "NAME": DATA.root / "lro.sqlite3",
-            "TEST": {"NAME": DATA.root / "test.sqlite3"},  # a file: threads do not see each other's memory
-            "OPTIONS": SQLITE_OPTIONS,
-        }
-    }
+if DATABASES["default"]["ENGINE"].endswith("sqlite3"):  # `make test-sqlite`
+    DATABASES["default"]["TEST"] = {"NAME": DATA.root / "test.sqlite3"}  # a file: threads do not see memory's
 # Two processes of pytest share a broker, and neither may see what the other one sent.
 _prefix = f"lro-{os.environ.get('PYTEST_XDIST_WORKER', 'main')}:"
 CELERY_BROKER_TRANSPORT_OPTIONS = {**CELERY_BROKER_TRANSPORT_OPTIONS, "global_keyprefix": _prefix}
