@@ -63,7 +63,7 @@ test-django6: ## the quicker tests again, on Django 6
 	@if [ -z "$(call find_python,12,$(NEWER_CANDIDATES))" ]; then \
 	  echo "Skipped: the tests on Django 6, which need Python 3.12 or newer, and none was found."; \
 	else \
-	  $(MAKE) --no-print-directory $(DJANGO6)/.ready && $(DJANGO6)/bin/python -m pytest -n 2 -m "not slow"; \
+	  $(MAKE) --no-print-directory $(DJANGO6)/.ready && $(DJANGO6)/bin/python -m pytest -n 2 -m "not slow" --ignore=tests/javascript; \
 	fi
 
 .PHONY: cuts
