@@ -155,10 +155,11 @@ def test_a_killed_server_is_not_noticed(drained: Stack, lro: Client) -> None:
 
 def test_a_start_is_repeated_until_the_server_is_back_and_starts_one(drained: Stack, lro: Client) -> None:
     lro.wait(lro.start("probe.counts", {"to": 1}).id)
+    before = {found.id for found in lro.list(name="probe.flaky")}
     drained.kill_web("")
     operation = lro.start("probe.flaky", {"succeeds_at": 1})
     assert lro.wait(operation.id, timeout=60).state == "succeeded"
-    assert len(list(lro.list(name="probe.flaky"))) == 1
+    assert {found.id for found in lro.list(name="probe.flaky")} - before == {operation.id}
 
 
 def test_without_a_socket_it_polls_and_comes_back_to_live(
