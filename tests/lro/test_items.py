@@ -308,11 +308,12 @@ class SimpleDeadlock(Exception):
 @is_postgres
 def test_an_item_that_hangs_does_not_keep_the_row_from_others(alice: Any, hurting: Any, settings: Any) -> None:
     settings.LRO = {"SELF_FENCE_SECONDS": 2.0}
-    hurting(lambda task, item: time.sleep(4) if item == 3 else None)
+    hangs = threading.Event()
+    hurting(lambda task, item: (hangs.set(), time.sleep(4)) if item == 3 else None)
     operation = submit(alice, "probe.marks-list", to=5)
     thread = threading.Thread(target=run_in_thread, args=(operation,))
     thread.start()
-    time.sleep(0.5)
+    assert hangs.wait(20)
     began = time.monotonic()
     transitions.cancel(operation.pk, "alice")
     assert time.monotonic() - began < 3
