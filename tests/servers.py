@@ -5,6 +5,7 @@ Who runs pytest again and again keeps them running in `LRO_TEST_DATA_DIR`.
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import sys
@@ -29,6 +30,10 @@ if _IS_CONTROLLER:
     if _IS_SQLITE:
         os.environ["DATABASE_URL"] = f"sqlite:///{os.environ['LRO_DATA_DIR']}/lro.sqlite3"
     os.environ.pop("REDIS_URL", None)
+    # Another pytest that begins closes the folder that all share to everybody else: also to servers' own users.
+    if "PYTEST_DEBUG_TEMPROOT" not in os.environ:
+        os.environ["PYTEST_DEBUG_TEMPROOT"] = _temporary = tempfile.mkdtemp(prefix="lro-")
+        atexit.register(shutil.rmtree, _temporary, ignore_errors=True)  # after pytest's own tidying
 
 
 def pytest_configure(config: pytest.Config) -> None:
