@@ -35,10 +35,14 @@ _BOOLEANS = pa.array(["true", "false", "True", "False", "TRUE", "FALSE"])
 # Leading zeros, plus signs and more digits than a float keeps: numbers by form, not by use.
 _CODE_LIKE = r"^\+|^-?0[0-9]|^-?[0-9]{17,}$"
 _EXACT_INTEGERS = 10**16
+_EXACT_AS_FLOAT = 2**53 + 1
 _SAMPLE = 16
 _ZONED = pa.timestamp("us", "UTC")
 #: Narrower first: the first that still fits is the column's type.
 CANDIDATES = ("integer", "number", "boolean", "date", "datetime", "datetime_zoned")
+
+#: What a text may still be where numbers and booleans are told from texts by the file itself.
+TEXT_DATES = CANDIDATES[3:]
 
 
 class TypeTally:
@@ -97,18 +101,22 @@ class TypeTally:
         return self.fits[name][0].removesuffix("_zoned")
 
     def to_json(self) -> dict[str, Any]:
+        digits = {name: "".join(str(CANDIDATES.index(kind)) for kind in fits) for name, fits in self.fits.items()}
         return {
             "rows": self.rows,
             "text_types": list(self.text_types),
-            "columns": [[name, self.nulls[name], list(fits)] for name, fits in self.fits.items()],
+            "names": list(digits),
+            "nulls": [self.nulls[name] for name in digits],
+            "fits": list(digits.values()),
         }
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> "TypeTally":
-        tally = cls([name for name, _, _ in stored["columns"]], tuple(stored["text_types"]))
+        tally = cls(stored["names"], tuple(stored["text_types"]))
         tally.rows = stored["rows"]
-        tally.nulls = {name: nulls for name, nulls, _ in stored["columns"]}
-        tally.fits = {name: tuple(fits) for name, _, fits in stored["columns"]}
+        tally.nulls = dict(zip(stored["names"], stored["nulls"], strict=True))
+        fits = (tuple(CANDIDATES[int(digit)] for digit in digits) for digits in stored["fits"])
+        tally.fits = dict(zip(stored["names"], fits, strict=True))
         return tally
 
 
@@ -129,8 +137,13 @@ def cast(table: Any, types: Mapping[str, str]) -> Any:
 
 
 def known(column: pa.ChunkedArray, kind: str) -> pa.Array:
-    """`column` (strings) as `kind`, which a tally found that all its values fit. Raises pyarrow.ArrowInvalid."""
+    """`column` as `kind`, which a tally found that all its values fit. Raises pyarrow.ArrowInvalid."""
     return _cast_all(column.combine_chunks(), kind)
+
+
+def absent(rows: int, kind: str) -> pa.Array:
+    """A column of nulls."""
+    return pa.nulls(rows, ARROW_TYPES[kind])
 
 
 def convert(column: pa.ChunkedArray, kind: str) -> tuple[pa.Array, list[int]]:
@@ -164,6 +177,12 @@ def enforce(table: pa.Table, types: Mapping[str, str]) -> tuple[pa.Table, list[t
         keep = pa.array(row not in misfits for row in range(rows))
         table = table.filter(keep)
     return table, [misfits[row] for row in sorted(misfits)]
+
+
+def misfit(value: str, kind: str) -> str:
+    """What is wrong with a value, as a reject says it."""
+    shown = value if len(value) <= 100 else f"{value[:100]}…"
+    return f"'{shown}' is not {article(kind)}."
 
 
 def as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -215,7 +234,7 @@ def _cast_lazily(frame: Any, types: Mapping[str, str]) -> Any:
 def _fits_of_typed(column: pa.ChunkedArray) -> tuple[str, ...]:
     """The candidates that a column which comes in a type of its own fits; its values need no look."""
     if pa.types.is_integer(column.type):
-        return ("integer", "number") if _keeps_as_float(column) else ("integer",)
+        return ("integer", "number") if _keeps_as_float(column, _EXACT_AS_FLOAT) else ("integer",)
     kinds = {pa.float64(): ("number",), pa.bool_(): ("boolean",), pa.date32(): ("date", "datetime")}
     return kinds.get(column.type, ("datetime", "datetime_zoned"))
 
@@ -253,9 +272,9 @@ def _integers(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
     return integers if pc.all(pc.equal(pc.cast(integers, pa.string()), column)).as_py() else None
 
 
-def _keeps_as_float(integers: pa.ChunkedArray) -> bool:
+def _keeps_as_float(integers: pa.ChunkedArray, limit: int = _EXACT_INTEGERS) -> bool:
     span = pc.min_max(integers).as_py()
-    return bool(span["min"] > -_EXACT_INTEGERS and span["max"] < _EXACT_INTEGERS)
+    return bool(span["min"] > -limit and span["max"] < limit)
 
 
 def _plain_numbers(column: pa.ChunkedArray, values: pa.ChunkedArray) -> bool:

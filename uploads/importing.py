@@ -25,12 +25,8 @@ _MEGABYTE = 1_000_000
 
 @dataclass
 class Progress:
-    """What the checkpoint holds: the source's cursor of the next batch, and what came before it.
+    """What the checkpoint holds: the source's cursor of the next batch, and what came before it."""
 
-    `columns` are all columns seen, in the order in which they came.
-    """
-
-    columns: list[str]
     source: dict[str, Any] | None = None
     fraction: float = 0.0
     part: int = 0
@@ -80,7 +76,7 @@ class ImportRun:
     def _resume(self) -> Progress:
         if self.op.cursor is None:
             self.dataset.parts.all().delete()
-            return Progress(list(self.layout.columns))
+            return Progress()
         done = Progress(**self.op.cursor)
         done.codes = Counter(done.codes)
         self.tally = column_types.TypeTally.from_json(done.tally)
@@ -116,9 +112,8 @@ class ImportRun:
         return row | {"rows": table.num_rows, "bytes": size, "sha256": sha256}
 
     def _advance(self, batch: Batch, part: dict[str, Any] | None) -> None:
-        done, known = self.done, set(self.done.columns)
+        done = self.done
         done.source, done.fraction = batch.cursor, batch.fraction
-        done.columns += [name for name in batch.table.column_names if name not in known]
         done.rows += batch.table.num_rows
         done.rejected += len(batch.rejects)
         done.codes.update(reject.code for reject in batch.rejects)
@@ -143,13 +138,15 @@ class ImportRun:
         self._remove_leftovers()
 
     def _column_types(self) -> dict[str, str]:
-        found = self.tally.result() | self.types
-        return {name: found.get(name, "string") for name in self.done.columns}
+        """The type of each column, in the order in which the file names them; some formats name more on the way."""
+        return dict.fromkeys(self.layout.columns, "string") | self.tally.result() | self.types
 
     def _detected(self) -> dict[str, Any]:
         layout = self.layout
         return {
             "format": layout.format,
+            "compression": layout.compression,
+            "sheet": layout.sheet,
             "encoding": layout.encoding,
             "delimiter": layout.delimiter,
             "columns": len(layout.columns),
@@ -167,6 +164,9 @@ class ImportRun:
             "bytes": self.done.bytes,
             "sha256": self.upload.sha256,
             "columns": [{"name": name, "type": kind} for name, kind in self._column_types().items()],
+            "format": self.layout.format,
+            "compression": self.layout.compression,
+            "sheet": self.layout.sheet,
             "encoding": self.layout.encoding,
             "delimiter": self.layout.delimiter,
             "warnings": list(self.layout.warnings)[:100],

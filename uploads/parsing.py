@@ -19,7 +19,7 @@ import pyarrow.csv as pa_csv
 
 from uploads.batches import RAW_BYTES, RowReject
 from uploads.blocks import Block
-from uploads.column_types import article, enforce
+from uploads.column_types import enforce, misfit
 from uploads.encodings import as_units, unit_width
 from uploads.layout import Layout
 from uploads.records import BLANK, MALFORMED, TOO_LONG, Ints, walk
@@ -131,8 +131,7 @@ class _Text:
         return self._reject(index, column, _CODES[fault], f"{place}: {problem}")
 
     def type_reject(self, index: int, column: str, value: str, kind: str) -> RowReject:
-        shown = value if len(value) <= 100 else f"{value[:100]}…"
-        message = f"Line {self._line(index)}, column {column}: '{shown}' is not {article(kind)}."
+        message = f"Line {self._line(index)}, column {column}: {misfit(value, kind)}"
         return self._reject(index, column, "type_error", message)
 
     def _reject(self, index: int, column: str, code: str, message: str) -> RowReject:

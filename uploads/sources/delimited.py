@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import blocks, parsing
+from ..archives import PackedFile, PlainFile, open_unpacked
 from ..batches import Batch
 from ..column_types import CANDIDATES
 from ..layout import Layout
@@ -22,8 +23,12 @@ class DelimitedSource:
         self.path, self.layout, self.types = path, layout, types
 
     def batches(self, cursor: dict[str, Any] | None) -> Iterator[Batch]:
-        size = max(1, self.path.stat().st_size)
         start = blocks.Cursor(**cursor) if cursor else blocks.Cursor.at_data(self.layout)
-        for block in blocks.blocks(self.path, self.layout, start, block_bytes=BLOCK_BYTES):
-            parsed = parsing.parse(block, self.layout, self.types or None)
-            yield Batch(parsed.table, parsed.rejects, vars(block.end), block.end.offset / size)
+        with open_unpacked(self.path, self.layout.compression) as file:
+            for block in blocks.cut(file, self.layout, start, block_bytes=BLOCK_BYTES):
+                parsed = parsing.parse(block, self.layout, self.types or None)
+                yield Batch(parsed.table, parsed.rejects, vars(block.end), self._fraction(file, block))
+
+    def _fraction(self, file: PlainFile | PackedFile, block: blocks.Block) -> float:
+        """Of a plain file exactly; of a packed one as far as it was read, a block ahead."""
+        return file.fraction if self.layout.compression else block.end.offset / file.size
