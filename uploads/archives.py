@@ -85,8 +85,9 @@ class PackedFile:
         self.chunk = _GZIP_CHUNK if compression == "gzip" else _ZSTD_CHUNK
         self.packed = b""  # read, but not yet unpacked
         self.ready = b""  # unpacked, but not yet given out
-        self.taken = self.given = 0
+        self.taken = self.unpacked = self.given = 0
         self.member: Any = None
+        self.members = 0
 
     def __enter__(self) -> PackedFile:
         return self
@@ -125,12 +126,11 @@ class PackedFile:
             if self.member is None and not self._begin_member():
                 continue
             self.ready = self._step()
-            self._check_size()
         return True
 
     def _begin_member(self) -> bool:
         """Begin a member, unless what follows the last one is padding."""
-        if self.given + len(self.ready):
+        if self.members:
             self.packed = self.packed.lstrip(b"\0") if self.compression == "gzip" else self.packed
             if not self.packed:
                 return False
@@ -139,6 +139,7 @@ class PackedFile:
             if compression_of(self.packed) != self.compression:
                 raise self._broken("archive_corrupt", "something else follows the archive")
         self.member = _member(self.compression)
+        self.members += 1
         return True
 
     def _step(self) -> bytes:
@@ -153,6 +154,8 @@ class PackedFile:
         if self.member.eof:
             self.packed = self.member.unused_data
             self.member = None
+        self.unpacked += len(data)
+        self._check_size()
         return data
 
     def _end(self) -> bool:
@@ -164,7 +167,7 @@ class PackedFile:
         return bool(self.ready)
 
     def _check_size(self) -> None:
-        unpacked, limit = self.given + len(self.ready), max_unpacked_bytes()
+        unpacked, limit = self.unpacked, max_unpacked_bytes()
         if unpacked > limit:
             raise self._broken("archive_too_large", f"it unpacks to more than the {limit:,} bytes that are allowed")
         if unpacked > _RATIO_FREE_BYTES and unpacked > _MAX_RATIO * self.taken:

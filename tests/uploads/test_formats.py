@@ -1,4 +1,4 @@
-"""Which format a file has: its name, its first bytes and its head must agree, and the answer says what it looks like."""
+"""Which format a file has: its name, its first bytes and its head must agree; if not, the answer says what it is."""
 
 from __future__ import annotations
 
