@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from .refusals import Refusal
 
 MAX_LINE = 2**20
 MAX_KEY = 255
+_GROUP = 64
 _BOM = b"\xef\xbb\xbf"
 _KINDS = {list: "an array", str: "a string", bool: "a boolean", int: "a number", float: "a number", type(None): "null"}
 
@@ -41,11 +44,24 @@ class Lines:
 
 @dataclass
 class Objects:
-    """The objects of some lines, with the line and byte offset of each, and a reject for each line that is none."""
+    """The objects of some lines, each with the index of its line, and a reject for each line that is none."""
 
+    lines: Lines
     rows: list[dict[str, Any]] = field(default_factory=list)
-    places: list[tuple[int, int, bytes]] = field(default_factory=list)  # line, offset, the line itself
+    indices: list[int] = field(default_factory=list)
     rejects: list[RowReject] = field(default_factory=list)
+
+    @cached_property
+    def texts(self) -> list[bytes]:
+        return self.lines.data.split(b"\n")
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        return list(accumulate((len(text) + 1 for text in self.texts), initial=self.lines.offset))
+
+    def place(self, index: int) -> tuple[int, int, bytes]:
+        """Number, byte offset and text of the line of this index."""
+        return self.lines.line + index, self._starts[index], self.texts[index]
 
 
 def inspect(path: Path, compression: str) -> Layout:
@@ -112,54 +128,74 @@ def _rest_of_line(file: PlainFile | PackedFile, block_bytes: int) -> tuple[bytes
 
 def parse(lines: Lines) -> Objects:
     """Each line that is not blank as an object or a reject."""
-    found, offset, number = Objects(), lines.offset, lines.line
+    found = Objects(lines)
     if lines.is_cut:
-        found.rejects.append(_too_long(lines.data, number, offset))
+        found.rejects.append(_too_long(lines.data, lines.line, lines.offset))
         return found
-    loads, rows, places = orjson.loads, found.rows, found.places
-    for line in lines.data.split(b"\n"):
-        try:
-            row = loads(line)
-        except ValueError:
-            row = None
-        if type(row) is dict and len(line) <= MAX_LINE and b"\\u0000" not in line:
-            rows.append(row)
-            places.append((number, offset, line))
-        elif line.strip():
-            _judge(found, row, line, number, offset)
-        offset += len(line) + 1
-        number += 1
+    is_usual = b"\\u0000" not in lines.data
+    for first in range(0, len(found.texts), _GROUP):
+        group = range(first, min(first + _GROUP, len(found.texts)))
+        if not (is_usual and _take_usual(found, group)):
+            for index in group:
+                _take(found, index)
     return found
 
 
-def _judge(found: Objects, row: Any, line: bytes, number: int, offset: int) -> None:
-    """Take a line of which something is unusual."""
-    if len(line) > MAX_LINE:
-        found.rejects.append(_too_long(line, number, offset))
+def _take_usual(found: Objects, group: range) -> bool:
+    """Take a few lines at once if each is an object of a usual length; False, and nothing taken, if one is not."""
+    texts = found.texts[group.start : group.stop]
+    if max(map(len, texts)) > MAX_LINE:
+        return False
+    try:
+        rows = list(map(orjson.loads, texts))
+    except ValueError:
+        return False
+    if set(map(type, rows)) != {dict}:
+        return False
+    found.rows += rows
+    found.indices += group
+    return True
+
+
+def _take(found: Objects, index: int) -> None:
+    text = found.texts[index]
+    if not text.strip():
         return
-    code, column, problem = _fault(row, line)
+    number, offset, _ = found.place(index)
+    if len(text) > MAX_LINE:
+        found.rejects.append(_too_long(text, number, offset))
+        return
+    try:
+        row = orjson.loads(text)
+    except ValueError as error:
+        found.rejects.append(row_reject(number, offset, text, *_syntax_fault(text, error)))
+        return
+    code, problem, column = _content_fault(row, text)
     if code:
-        found.rejects.append(row_reject(number, offset, line, code, problem, column))
+        found.rejects.append(row_reject(number, offset, text, code, problem, column))
     else:
         found.rows.append(row)
-        found.places.append((number, offset, line))
+        found.indices.append(index)
 
 
-def _fault(row: Any, line: bytes) -> tuple[str, str, str]:
-    """The code, the column to blame and what is wrong with a line; "" for nothing."""
-    if type(row) is dict:
-        column = next((key for key, value in row.items() if "\0" in key or _has_nul(value)), None)
-        return ("", "", "") if column is None else ("nul_byte", column.replace("\0", ""), "the value contains a NUL.")
-    if row is not None or line.strip() == b"null":
-        return "not_an_object", "", f"expected an object, found {_KINDS[type(row)]}."
+def _syntax_fault(text: bytes, error: ValueError) -> tuple[str, str]:
+    """The code and what is wrong with a line that is no JSON."""
     try:
-        line.decode()
-    except UnicodeDecodeError as error:
-        return "invalid_encoding", "", f"byte 0x{line[error.start]:02X} is not valid in utf-8."
-    try:
-        orjson.loads(line)
-    except orjson.JSONDecodeError as error:
-        return "json_syntax", "", f"no valid JSON at character {error.pos + 1}: {error.msg}."
+        text.decode()
+    except UnicodeDecodeError as fault:
+        return "invalid_encoding", f"byte 0x{text[fault.start]:02X} is not valid in utf-8."
+    position, words = getattr(error, "pos", 0), getattr(error, "msg", str(error))
+    return "json_syntax", f"no valid JSON at character {position + 1}: {words}."
+
+
+def _content_fault(row: Any, text: bytes) -> tuple[str, str, str]:
+    """The code, what is wrong with a JSON value that no row can hold, and the column to blame; "" for nothing."""
+    if not isinstance(row, dict):
+        return "not_an_object", f"expected an object, found {_KINDS[type(row)]}.", ""
+    if b"\\u0000" in text:
+        for key, value in row.items():
+            if "\0" in key or _has_nul(value):
+                return "nul_byte", "the value contains a NUL.", key.replace("\0", "")
     return "", "", ""
 
 

@@ -84,20 +84,20 @@ class Workbook:
     def elements(self, member: str, tag: str, end: str) -> Iterator[Any]:
         """Each element `tag` of a member, whole, until the element `end` is closed; it is gone when the next comes."""
         parser = etree.XMLPullParser(events=("end",), tag=("{*}" + tag, "{*}" + end), **_SAFE)
-        waiting, is_checked = 0, False
+        waiting, wanted = 0, ""
         for chunk in self._chunks(member):
             waiting = self._feed(parser, chunk, waiting, member)
             for _, element in parser.read_events():
                 waiting = 0
-                if not is_checked:
-                    _refuse_entities(element, member)
-                    is_checked = True
-                if element.tag.endswith("}" + end) or element.tag == end:
-                    return
-                yield element
-                element.clear()
+                if element.tag != wanted:
+                    if not wanted:
+                        _refuse_entities(element, member)
+                    if etree.QName(element).localname == end:
+                        return
+                    wanted = element.tag
                 while (before := element.getprevious()) is not None:
                     before.getparent().remove(before)
+                yield element
 
     def _feed(self, parser: Any, chunk: bytes, waiting: int, member: str) -> int:
         if waiting > _MAX_ELEMENT:

@@ -171,7 +171,7 @@ def test_lines_do_not_depend_on_where_blocks_end(tmp_path: Path, monkeypatch: py
     path.write_bytes(b'{"a":1}\n' + b"x" * 300 + b'\n\r\n{"a":2}\n{"a":"' + b"y" * 60 + b'"}\n{"a":3}')
     with open_unpacked(path, "") as file:
         found = [json_lines.parse(one) for one in json_lines.cut(file, 0, 1, block_bytes=size)]
-    places = [place[:2] for one in found for place in one.places]
+    places = [one.place(index)[:2] for one in found for index in one.indices]
     assert places == [(1, 0), (4, 311), (6, 388)]
     assert [(one.line, one.offset, one.code) for block in found for one in block.rejects] == [
         (2, 8, "field_too_long"),

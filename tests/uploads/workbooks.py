@@ -12,6 +12,16 @@ import openpyxl
 _MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
 _RELATIONS = "http://schemas.openxmlformats.org/package/2006/relationships"
 _OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+_SHEETS = "application/vnd.openxmlformats-officedocument.spreadsheetml"
+_MEMBERS = {
+    "workbook": "sheet.main",
+    "sharedStrings": "sharedStrings",
+    "styles": "styles",
+    "worksheets/sheet1": "worksheet",
+}
+_CONTENT = "".join(
+    f'<Override PartName="/xl/{member}.xml" ContentType="{_SHEETS}.{kind}+xml"/>' for member, kind in _MEMBERS.items()
+)
 
 
 def written(rows: Iterable[Sequence[Any]], change: Callable[[Any], None] | None = None) -> bytes:
@@ -42,7 +52,7 @@ def made(
 ) -> bytes:
     """A workbook whose only sheet has `sheet` as its sheetData, in XML."""
     parts = {
-        "[Content_Types].xml": '<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types"/>',
+        "[Content_Types].xml": f'<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types">{_CONTENT}</Types>',
         "_rels/.rels": f'<Relationships xmlns="{_RELATIONS}"><Relationship Id="r1" Type="{_OFFICE}/officeDocument" '
         'Target="xl/workbook.xml"/></Relationships>',
         "xl/workbook.xml": f'<workbook xmlns="{namespace}" xmlns:r="{_OFFICE}">{properties}<sheets>'

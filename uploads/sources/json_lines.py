@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,12 @@ from ..json_lines import Objects
 from ..layout import Layout
 
 BLOCK_BYTES = 2 * 2**20
-#: Integers up to here are exact as floats.
-_EXACT = 2**53
-_INT64 = 2**63
+_COLUMNS = (
+    (pa.string(), {str}),
+    (pa.int64(), {int}),
+    (pa.bool_(), {bool}),
+    (pa.float64(), {int, float}),
+)
 
 
 class JsonLinesSource:
@@ -40,24 +44,28 @@ class JsonLinesSource:
                 yield Batch(table, rejects, end, fraction)
 
     def _take(self, found: Objects) -> tuple[pa.Table, list[RowReject]]:
-        names = self._names(found)
-        table = pa.table({name: column([row.get(name) for row in found.rows]) for name in names})
+        table = pa.table(self._columns(found.rows))
         rejects = found.rejects
         if self.types:
             table, misfits = enforce(table, self.types)
             rejects = rejects + [
-                json_lines.row_reject(*found.places[row], "type_error", misfit(value, kind), name)
+                json_lines.row_reject(*found.place(found.indices[row]), "type_error", misfit(value, kind), name)
                 for row, name, value, kind in misfits
             ]
             rejects.sort(key=lambda reject: reject.line)
         return table, rejects
 
-    def _names(self, found: Objects) -> list[str]:
-        """The keys of these objects, in the order in which the file brought them first."""
-        seen = dict[str, None]()
-        for row in found.rows:
-            if not seen.keys() >= row.keys():
-                seen.update(dict.fromkeys(row))
+    def _columns(self, rows: list[dict[str, Any]]) -> dict[str, pa.Array]:
+        shapes = list(dict.fromkeys(map(tuple, rows)))
+        names = self._names(shapes)
+        if len(shapes) == 1 and names == list(shapes[0]):
+            values = zip(*map(dict.values, rows), strict=True)
+            return {name: column(cells) for name, cells in zip(names, values, strict=True)}
+        return {name: column([row.get(name) for row in rows]) for name in names}
+
+    def _names(self, shapes: list[tuple[str, ...]]) -> list[str]:
+        """The keys of these shapes of objects, in the order in which the file brought them first."""
+        seen = dict.fromkeys(chain.from_iterable(shapes))
         if seen.keys() - self.columns.keys():
             self.columns.update(seen)
             json_lines.check_keys(self.columns)
@@ -65,18 +73,16 @@ class JsonLinesSource:
         return known or list(self.columns)[:1]  # objects without a key are rows all the same
 
 
-def column(values: list[Any]) -> pa.Array:
+def column(values: Sequence[Any]) -> pa.Array:
     """Values of one kind as a column of their type, others as text; arrays and objects are JSON text."""
     kinds = set(map(type, values))
     kinds.discard(type(None))
-    if kinds <= {str}:
-        return pa.array(values, pa.string())
-    if kinds == {bool}:
-        return pa.array(values, pa.bool_())
-    if kinds == {int} and all(value is None or -_INT64 <= value < _INT64 for value in values):
-        return pa.array(values, pa.int64())
-    if kinds <= {int, float} and all(type(value) is not int or abs(value) <= _EXACT for value in values):
-        return pa.array(values, pa.float64())
+    for kind, types in _COLUMNS:
+        if kinds <= types:
+            try:
+                return pa.array(values, kind)
+            except (pa.ArrowInvalid, OverflowError):  # an integer that the type does not hold exactly
+                continue
     return pa.array(map(_text, values), pa.string())
 
 
