@@ -17,6 +17,7 @@ import tempfile
 import time
 import zipfile
 from collections.abc import Callable, Iterator
+from importlib.abc import MetaPathFinder
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
@@ -245,11 +246,19 @@ def show(name: str, reading: Reading, beside: str, baseline: Reading, bar: str =
     )
 
 
+class _WithoutPandas(MetaPathFinder):
+    """Only the tests have pandas: PyArrow would load it, and be larger than it is in a worker."""
+
+    def find_spec(self, fullname: str, path: object, target: object = None) -> None:
+        if fullname == "pandas":
+            raise ImportError
+
+
 def read(reader: Callable[[Path], int], path: Path) -> None:
     """In the child: a worker has its libraries loaded, so that is not counted."""
     import django
 
-    sys.modules["pandas"] = None  # type: ignore[assignment]  # PyArrow would load it, but no worker has it
+    sys.meta_path.insert(0, _WithoutPandas())
     django.setup()
     import uploads.sources.parquet
     import uploads.sources.workbook  # noqa: F401
