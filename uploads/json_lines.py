@@ -19,7 +19,7 @@ from .refusals import Refusal
 
 MAX_LINE = 2**20
 MAX_KEY = 255
-_GROUP = 64
+_GROUP = 16
 _BOM = b"\xef\xbb\xbf"
 _KINDS = {list: "an array", str: "a string", bool: "a boolean", int: "a number", float: "a number", type(None): "null"}
 
