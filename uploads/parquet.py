@@ -27,8 +27,8 @@ def open_parquet(path: Path) -> Any:
     options: dict[str, Any] = {"pre_buffer": False, "buffer_size": 2**16, "memory_map": False, **_FOOTER}
     try:
         with pq.ParquetFile(path, **options) as file:
-            names = _dictionaries(file.metadata)
-        return pq.ParquetFile(path, read_dictionary=names, **options)
+            names = set(file.schema_arrow.names) & _dictionaries(file.metadata)
+        return pq.ParquetFile(path, read_dictionary=sorted(names), **options)
     except (pa.ArrowException, OSError) as error:
         raise bad_parquet(error) from None
 
@@ -51,15 +51,20 @@ def inspect(path: Path) -> Layout:
     return Layout("parquet", "utf-8", "", "", names, 0, 1, said)
 
 
-def _dictionaries(metadata: Any) -> list[str]:
-    """The columns of which some row group holds a dictionary of texts."""
+def has_nested_dictionaries(file: Any) -> bool:
+    """Whether texts below lists or structs have dictionaries, which cannot be left as they are."""
+    return bool(_dictionaries(file.metadata) - set(file.schema_arrow.names))
+
+
+def _dictionaries(metadata: Any) -> set[str]:
+    """The paths of the columns of which some row group holds a dictionary of texts."""
     names = set()
     for group in range(metadata.num_row_groups):
         for index in range(metadata.num_columns):
             column = metadata.row_group(group).column(index)
-            if column.physical_type == "BYTE_ARRAY" and column.has_dictionary_page and "." not in column.path_in_schema:
+            if column.physical_type == "BYTE_ARRAY" and column.has_dictionary_page:
                 names.add(column.path_in_schema)
-    return sorted(names)
+    return names
 
 
 def _check_sizes(metadata: Any) -> None:

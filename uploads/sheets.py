@@ -17,7 +17,8 @@ EMPTY, NUMBER, SHARED, TEXT, BOOLEAN, DATE, DATETIME, TIME, DURATION, ERROR, UNC
 MAX_COLUMNS = 16_384
 #: One past the serial number of the last day, 9999-12-31.
 _DAYS = 2_958_466
-_FIRST_ROWS = 10_000
+#: How far the names of columns are looked for, in rows of the sheet and in shared strings.
+_FIRST_ROWS, _FIRST_STRINGS = 10_000, 1_000_000
 _BUILT_IN = {
     **dict.fromkeys((14, 15, 16, 17, *range(27, 32), *range(34, 37), *range(50, 59)), DATE),
     **dict.fromkeys((18, 19, 20, 21, 32, 33, 45, 47), TIME),
@@ -214,13 +215,13 @@ def _names(book: Workbook, header: Row, columns: range) -> list[str]:
 def _some_shared(book: Workbook, wanted: Sequence[int]) -> dict[int, str]:
     """The shared strings of these numbers, read no further than to the last of them."""
     missing, found = set(wanted), dict[int, str]()
-    for index, text in enumerate(book.shared_strings() if missing else ()):
+    for index, text in enumerate(islice(book.shared_strings(), _FIRST_STRINGS) if missing else ()):
         if index in missing:
             found[index] = text
             if len(found) == len(missing):
                 break
     for index in missing - found.keys():
-        raise bad_workbook(f"it has no shared string {index}")
+        raise bad_workbook(f"it has no shared string {index}, or only after very many")
     return found
 
 

@@ -21,6 +21,8 @@ from .archives import max_unpacked_bytes
 from .refusals import Refusal
 
 _CHUNK = 64 * 1024
+#: The place of its size in what zipfile knows of the directory, and the most it may be: some 100,000 members.
+_DIRECTORY_SIZE, _MAX_DIRECTORY = 5, 8 * 2**20
 _SMALL_MEMBER = 16 * 2**20
 #: The longest row, or other element read at once, with what stands before it.
 _MAX_ELEMENT = 32 * 2**20
@@ -43,6 +45,7 @@ class Workbook:
     def __init__(self, path: Path) -> None:
         self.size = path.stat().st_size
         try:
+            _check_directory(path)
             self.zip = zipfile.ZipFile(path)
         except (zipfile.BadZipFile, ValueError, NotImplementedError, EOFError) as error:
             raise bad_workbook(str(error)) from None
@@ -189,6 +192,14 @@ class Workbook:
     def fraction(self, member: str) -> float:
         """How much of a member is read, from 0 to 1."""
         return min(1.0, self.read_bytes / max(1, self.members[member].file_size))
+
+
+def _check_directory(path: Path) -> None:
+    """Refuse a package with very many members before their names fill the memory."""
+    with path.open("rb") as file:
+        record = zipfile._EndRecData(file)  # type: ignore[attr-defined]  # as ZipFile itself finds it, ZIP64 too
+    if record and record[_DIRECTORY_SIZE] > _MAX_DIRECTORY:
+        raise _unsafe(f"its list of members has {record[_DIRECTORY_SIZE]:,} bytes")
 
 
 def text_of(element: Any) -> str:

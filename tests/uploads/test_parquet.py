@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.uploads.sending import Sender, rejects_of, rows_of, types_of
+from uploads.models import Dataset
 
 pytestmark = pytest.mark.django_db(transaction=True)
 MOMENT = datetime.datetime(2024, 2, 29, 13, 45, 30, 250_001)
@@ -143,6 +144,14 @@ def test_a_damaged_page_fails_the_import(sender: Sender) -> None:
     content[len(content) // 3] ^= 0xFF
     operation = sender.ended(bytes(content), "data.parquet")
     assert (operation.state, operation.error["code"]) == ("failed", "bad_parquet")
+
+
+def test_texts_below_lists_come_in_smaller_batches(sender: Sender, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("uploads.sources.parquet._NESTED_ROWS", 10)
+    table = pa.table({"a.b": ["x"] * 25, "tags": [["one", "two"]] * 25})
+    operation = sender.imported(written(table), "data.parquet")
+    assert Dataset.objects.get(operation_id=operation.pk).part_rows == [10, 10, 5]
+    assert rows_of(operation) == [{"a.b": "x", "tags": '["one","two"]'}] * 25
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

@@ -326,6 +326,23 @@ def test_a_damaged_member_fails_the_import_with_its_place(sender: Sender) -> Non
     assert "xl/worksheets/sheet1.xml" in operation.error["message"]
 
 
+def test_a_list_of_very_many_members_is_refused_before_it_is_read(
+    sender: Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("uploads.workbook._MAX_DIRECTORY", 600)
+    content = made(row(1, text("A1", "a")), members={f"xl/media/image{n}": b"" for n in range(10)})
+    assert "its list of members has" in sender.refused(content, "data.xlsx")[2]
+
+
+def test_names_of_columns_that_stand_very_far_are_refused(sender: Sender, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("uploads.sheets._FIRST_STRINGS", 2)
+    monkeypatch.setattr("uploads.sheets._FIRST_ROWS", 2)
+    strings = "<si><t>a</t></si>" * 3
+    assert "only after very many" in sender.refused(made(row(1, value("A1", "2", "s")), strings=strings), "a.xlsx")[2]
+    content = made(row(1) + row(2) + row(3, text("A3", "a")))
+    assert "begins with very many blank rows" in sender.refused(content, "a.xlsx")[2]
+
+
 def test_columns_have_letters() -> None:
     for number, letters in {0: "A", 25: "Z", 26: "AA", 701: "ZZ", 702: "AAA", 16_383: "XFD"}.items():
         assert (column_letters(number), column_number(letters)) == (letters, number)

@@ -18,11 +18,13 @@ import pyarrow.compute as pc
 from ..batches import RAW_BYTES, Batch, RowReject
 from ..column_types import enforce, misfit
 from ..layout import Layout
-from ..parquet import bad_parquet, open_parquet
+from ..parquet import bad_parquet, has_nested_dictionaries, open_parquet
 
 BATCH_ROWS = 16_384
 #: What one batch may take in memory; rows that are longer come in smaller batches, one at least.
 BATCH_BYTES = 16 * 2**20
+#: Of texts below lists and structs, whose dictionaries are written out before their size is known.
+_NESTED_ROWS = 2_048
 #: Digits that a float keeps.
 _EXACT_DIGITS = 15
 
@@ -45,7 +47,8 @@ class ParquetSource:
     def _pieces(self, file: Any, done: int) -> Iterator[pa.RecordBatch]:
         """The rows behind the first `done`, as many at a time as `BATCH_BYTES` hold."""
         groups, skipped = _groups_from(file.metadata, done)
-        batches = file.iter_batches(batch_size=BATCH_ROWS, row_groups=groups, use_threads=False)
+        rows = _NESTED_ROWS if has_nested_dictionaries(file) else BATCH_ROWS
+        batches = file.iter_batches(batch_size=min(rows, BATCH_ROWS), row_groups=groups, use_threads=False)
         skip = done - skipped
         try:
             for batch in batches:
