@@ -80,12 +80,14 @@ class Cells:
             first, kind = one[0], get("t")
             if count > 1 or first.tag != value_tag:
                 code, value = self._unusual(one, kind, first)
+            elif kind == "s":
+                code, value = SHARED, first.text
             elif (kind is None or kind == "n") and styles.get(get("s"), NUMBER) == NUMBER:
                 code, value = NUMBER, first.text
             else:
                 code, value = self._value(one, kind, first.text)
             if 0 <= index < width:
-                kinds[index], values[index] = (code, value) if value is not None or code else _NOTHING
+                kinds[index], values[index] = code, value
             elif value is not None:
                 surplus = f"{column_letters(index + self.first)}{number}"
         return Row(number, kinds, values, surplus)
