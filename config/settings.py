@@ -163,7 +163,10 @@ STORAGES = {
 MEDIA_ROOT = DATA.files
 FILE_UPLOAD_HANDLERS = ["uploads.receiving.ReceivingUploadHandler"]
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024**2
-UPLOADS = {"MAX_BYTES": int(os.environ.get("UPLOAD_MAX_BYTES", 2 * 1024**3))}
+UPLOADS = {
+    "MAX_BYTES": int(os.environ.get("UPLOAD_MAX_BYTES", 2 * 1024**3)),
+    "MAX_UNPACKED_BYTES": int(os.environ.get("UPLOAD_MAX_UNPACKED_BYTES", 32 * 1024**3)),
+}
 
 # --- Operations ---
 

@@ -7,8 +7,8 @@ block size, and an import resumed at any block's end yields what an uninterrupte
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
 
+from uploads.archives import PackedFile, PlainFile, open_unpacked
 from uploads.encodings import as_units, unit_width
 from uploads.layout import Layout
 from uploads.records import MAX_RECORD, Records, scan
@@ -59,30 +59,34 @@ def blocks(path: Path, layout: Layout, start: Cursor, *, block_bytes: int = BLOC
 
     Memory is bounded by about twice `block_bytes` plus the longest record.
     """
-    window = _Window(path, layout, start)
-    with path.open("rb", buffering=0) as file:
-        file.seek(start.offset)
+    with open_unpacked(path, layout.compression) as file:
+        yield from cut(file, layout, start, block_bytes=block_bytes)
+
+
+def cut(file: PlainFile | PackedFile, layout: Layout, start: Cursor, *, block_bytes: int) -> Iterator[Block]:
+    """Yield the blocks of a file that is open and has not been read beyond `start`."""
+    file.skip_to(start.offset)
+    window, wanted = _Window(layout, start), block_bytes
+    while window.fill(file, wanted):
+        block = window.cut(block_bytes) or window.cut_long_line(file)
+        if block is None:
+            wanted = 2 * max(len(window.buffer), 64)
+            continue
         wanted = block_bytes
-        while window.fill(file, wanted):
-            block = window.cut(block_bytes) or window.cut_long_line(file)
-            if block is None:
-                wanted = 2 * max(len(window.buffer), 64)
-                continue
-            wanted = block_bytes
-            yield block
+        yield block
 
 
 class _Window:
     """The part of a file that is read but not yet given out."""
 
-    def __init__(self, path: Path, layout: Layout, start: Cursor) -> None:
+    def __init__(self, layout: Layout, start: Cursor) -> None:
         self.layout = layout
         self.cursor = start
         self.buffer = b""
         self.at_end = False
         self.width = unit_width(layout.encoding)
 
-    def fill(self, file: BinaryIO, wanted: int) -> bool:
+    def fill(self, file: PlainFile | PackedFile, wanted: int) -> bool:
         """Hold at least `wanted` bytes, or all that is left; False when nothing is."""
         pieces, held = [self.buffer], len(self.buffer)
         while held < wanted and not self.at_end:
@@ -113,7 +117,7 @@ class _Window:
         data, self.buffer = self.buffer[:size], self.buffer[size:]
         return Block(start, self.cursor, data, given)
 
-    def cut_long_line(self, file: BinaryIO) -> Block | None:
+    def cut_long_line(self, file: PlainFile | PackedFile) -> Block | None:
         """Skip the line at the window's start if it is longer than any record may be."""
         limit = MAX_RECORD * self.width
         units = self.units()

@@ -35,40 +35,61 @@ _BOOLEANS = pa.array(["true", "false", "True", "False", "TRUE", "FALSE"])
 # Leading zeros, plus signs and more digits than a float keeps: numbers by form, not by use.
 _CODE_LIKE = r"^\+|^-?0[0-9]|^-?[0-9]{17,}$"
 _EXACT_INTEGERS = 10**16
+_EXACT_AS_FLOAT = 2**53 + 1
 _SAMPLE = 16
 _ZONED = pa.timestamp("us", "UTC")
-# Narrower first: the first that still fits is the column's type.
-_CANDIDATES = ("integer", "number", "boolean", "date", "datetime", "datetime_zoned")
+#: Narrower first: the first that still fits is the column's type.
+CANDIDATES = ("integer", "number", "boolean", "date", "datetime", "datetime_zoned")
+
+#: What a text may still be where numbers and booleans are told from texts by the file itself.
+TEXT_DATES = CANDIDATES[3:]
 
 
 class TypeTally:
     """What all values so far fit, per column; a column known to be text is not looked at again.
 
+    Columns may come later, null until then. Text is tried for `text_types`; a column that comes typed is known.
     Tallies of parts merge to the tally of the whole, in any order.
     """
 
-    def __init__(self, columns: Sequence[str]) -> None:
+    def __init__(self, columns: Sequence[str] = (), text_types: tuple[str, ...] = CANDIDATES) -> None:
         self.rows = 0
+        self.text_types = text_types
         self.nulls = dict.fromkeys(columns, 0)
-        self.fits: dict[str, tuple[str, ...]] = dict.fromkeys(columns, _CANDIDATES)
+        self.fits: dict[str, tuple[str, ...]] = dict.fromkeys(columns, CANDIDATES)
 
     def add(self, table: pa.Table) -> None:
-        """Count in a table with this tally's columns; those already typed are known, and only their nulls count."""
-        self.rows += table.num_rows
+        """Count in the columns of a table; a column that it lacks is null in its rows."""
+        for name in self.nulls.keys() - set(table.column_names):
+            self.nulls[name] += table.num_rows
         for name, column in zip(table.column_names, table.columns, strict=True):
+            self._meet(name)
             self.nulls[name] += column.null_count
-            if self.fits[name] and column.null_count < len(column) and pa.types.is_string(column.type):
-                # A cast that fails costs the more, the more values fail: a few settle most columns.
-                sample = column.slice(0, _SAMPLE).drop_null()
-                likely = _still_fitting(sample, self.fits[name]) if len(sample) else self.fits[name]
-                self.fits[name] = _still_fitting(column, likely)
+            if self.fits[name] and column.null_count < len(column):
+                self.fits[name] = self._fitting(column, self.fits[name])
+        self.rows += table.num_rows
+
+    def _meet(self, name: str) -> None:
+        if name not in self.fits:
+            self.nulls[name], self.fits[name] = self.rows, CANDIDATES
+
+    def _fitting(self, column: pa.ChunkedArray, candidates: tuple[str, ...]) -> tuple[str, ...]:
+        if not pa.types.is_string(column.type):
+            return tuple(kind for kind in candidates if kind in _fits_of_typed(column))
+        texts = tuple(kind for kind in candidates if kind in self.text_types)
+        # A cast that fails costs the more, the more values fail: a few settle most columns.
+        sample = column.slice(0, _SAMPLE).drop_null()
+        likely = _still_fitting(sample, texts) if len(sample) else texts
+        return _still_fitting(column, likely)
 
     def merge(self, other: "TypeTally") -> None:
-        """Count in what another tally saw of the same columns."""
+        """Count in what another tally saw."""
+        for name in other.fits:
+            self._meet(name)
+            self.fits[name] = tuple(kind for kind in self.fits[name] if kind in other.fits[name])
+        for name in self.nulls:
+            self.nulls[name] += other.nulls.get(name, other.rows)
         self.rows += other.rows
-        for name, fits in other.fits.items():
-            self.nulls[name] += other.nulls[name]
-            self.fits[name] = tuple(kind for kind in self.fits[name] if kind in fits)
 
     def result(self) -> dict[str, str]:
         """The type word of each column; a column without any value is a string."""
@@ -80,17 +101,22 @@ class TypeTally:
         return self.fits[name][0].removesuffix("_zoned")
 
     def to_json(self) -> dict[str, Any]:
+        digits = {name: "".join(str(CANDIDATES.index(kind)) for kind in fits) for name, fits in self.fits.items()}
         return {
             "rows": self.rows,
-            "columns": [[name, self.nulls[name], list(fits)] for name, fits in self.fits.items()],
+            "text_types": list(self.text_types),
+            "names": list(digits),
+            "nulls": [self.nulls[name] for name in digits],
+            "fits": list(digits.values()),
         }
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> "TypeTally":
-        tally = cls([name for name, _, _ in stored["columns"]])
+        tally = cls(stored["names"], tuple(stored["text_types"]))
         tally.rows = stored["rows"]
-        tally.nulls = {name: nulls for name, nulls, _ in stored["columns"]}
-        tally.fits = {name: tuple(fits) for name, _, fits in stored["columns"]}
+        tally.nulls = dict(zip(stored["names"], stored["nulls"], strict=True))
+        fits = (tuple(CANDIDATES[int(digit)] for digit in digits) for digits in stored["fits"])
+        tally.fits = dict(zip(stored["names"], fits, strict=True))
         return tally
 
 
@@ -111,8 +137,13 @@ def cast(table: Any, types: Mapping[str, str]) -> Any:
 
 
 def known(column: pa.ChunkedArray, kind: str) -> pa.Array:
-    """`column` (strings) as `kind`, which a tally found that all its values fit. Raises pyarrow.ArrowInvalid."""
+    """`column` as `kind`, which a tally found that all its values fit. Raises pyarrow.ArrowInvalid."""
     return _cast_all(column.combine_chunks(), kind)
+
+
+def absent(rows: int, kind: str) -> pa.Array:
+    """A column of nulls."""
+    return pa.nulls(rows, ARROW_TYPES[kind])
 
 
 def convert(column: pa.ChunkedArray, kind: str) -> tuple[pa.Array, list[int]]:
@@ -128,6 +159,35 @@ def convert(column: pa.ChunkedArray, kind: str) -> tuple[pa.Array, list[int]]:
         return cast_values, []
     failed = pc.and_(pc.is_null(cast_values), pc.is_valid(values))
     return cast_values, pc.indices_nonzero(failed).to_pylist()
+
+
+def enforce(table: pa.Table, types: Mapping[str, str]) -> tuple[pa.Table, list[tuple[int, str, str, str]]]:
+    """The rows of a table whose values all fit `types`, and (row, column, value, type) of each other's first misfit."""
+    misfits = dict[int, tuple[int, str, str, str]]()
+    rows = table.num_rows
+    for index, name in enumerate(table.column_names):
+        if name not in types:
+            continue
+        column = as_text(table.column(name))
+        values, failed = convert(column, types[name])
+        for row in failed:
+            misfits.setdefault(row, (row, name, column[row].as_py(), types[name]))
+        table = table.set_column(index, name, values)
+    if misfits:
+        keep = pa.array(row not in misfits for row in range(rows))
+        table = table.filter(keep)
+    return table, [misfits[row] for row in sorted(misfits)]
+
+
+def misfit(value: str, kind: str) -> str:
+    """What is wrong with a value, as a reject says it."""
+    shown = value if len(value) <= 100 else f"{value[:100]}…"
+    return f"'{shown}' is not {article(kind)}."
+
+
+def as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A column of any type as the text that its values are written as."""
+    return column if pa.types.is_string(column.type) else pc.cast(column, pa.string())
 
 
 def article(kind: str) -> str:
@@ -171,6 +231,14 @@ def _cast_lazily(frame: Any, types: Mapping[str, str]) -> Any:
     )
 
 
+def _fits_of_typed(column: pa.ChunkedArray) -> tuple[str, ...]:
+    """The candidates that a column which comes in a type of its own fits; its values need no look."""
+    if pa.types.is_integer(column.type):
+        return ("integer", "number") if _keeps_as_float(column, _EXACT_AS_FLOAT) else ("integer",)
+    kinds = {pa.float64(): ("number",), pa.bool_(): ("boolean",), pa.date32(): ("date", "datetime")}
+    return kinds.get(column.type, ("datetime", "datetime_zoned"))
+
+
 def _still_fitting(column: pa.ChunkedArray, candidates: tuple[str, ...]) -> tuple[str, ...]:
     if candidates[:2] == ("integer", "number"):
         integers = _integers(column)
@@ -204,9 +272,9 @@ def _integers(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
     return integers if pc.all(pc.equal(pc.cast(integers, pa.string()), column)).as_py() else None
 
 
-def _keeps_as_float(integers: pa.ChunkedArray) -> bool:
+def _keeps_as_float(integers: pa.ChunkedArray, limit: int = _EXACT_INTEGERS) -> bool:
     span = pc.min_max(integers).as_py()
-    return bool(span["min"] > -_EXACT_INTEGERS and span["max"] < _EXACT_INTEGERS)
+    return bool(span["min"] > -limit and span["max"] < limit)
 
 
 def _plain_numbers(column: pa.ChunkedArray, values: pa.ChunkedArray) -> bool:

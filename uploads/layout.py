@@ -3,11 +3,12 @@
 import csv
 import io
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from uploads.archives import open_unpacked
 from uploads.dialects import choose_delimiter, judge
 from uploads.encodings import Encoding, as_units, detect, unit_width
 from uploads.records import BLANK, MALFORMED, MAX_RECORD, TOO_LONG, Records, scan
@@ -15,7 +16,7 @@ from uploads.refusals import Refusal
 from uploads.signatures import extension, refuse_other_formats
 
 MAX_COLUMNS = 10_000
-_HEAD = 256 * 1024
+HEAD_BYTES = 256 * 1024
 _LONG_HEAD = 4 * MAX_RECORD
 _WARNINGS_SHOWN = 20
 _QUOTE = '"'
@@ -23,10 +24,11 @@ _QUOTE = '"'
 
 @dataclass(frozen=True)
 class Layout:
-    """Everything needed to parse any block of one file.
+    """Everything needed to read any part of one file.
 
     `data_offset` and `data_line` are the byte offset and physical line (from 1) of the first record
-    after byte order mark and header.
+    after byte order mark and header; of a workbook, the first column (from 0) and the row (from 1).
+    `compression` is how the file is packed as a whole, "" for not at all.
     """
 
     format: str
@@ -37,6 +39,8 @@ class Layout:
     data_offset: int
     data_line: int
     warnings: tuple[str, ...] = ()
+    compression: str = ""
+    sheet: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object from which `from_json` makes the same layout."""
@@ -65,7 +69,13 @@ class _Head:
 
 
 def inspect(
-    path: Path, filename: str, *, delimiter: str | None = None, encoding: str | None = None, has_header: bool = True
+    path: Path,
+    filename: str,
+    *,
+    delimiter: str | None = None,
+    encoding: str | None = None,
+    has_header: bool = True,
+    compression: str = "",
 ) -> Layout:
     """Find the layout of a delimited file from its head (256 KiB, or 4 MiB for a long header).
 
@@ -74,20 +84,20 @@ def inspect(
     `header_invalid`, `header_too_long`, `too_many_columns`.
     """
     _check_delimiter(delimiter)
-    head = _read_head(path, filename, encoding, _HEAD)
+    head = _read_head(path, compression, filename, encoding, HEAD_BYTES)
     if not head.whole and not scan(head.units, ",", _QUOTE, at_end=False).consumed:
-        head = _read_head(path, filename, encoding, _LONG_HEAD)
+        head = _read_head(path, compression, filename, encoding, _LONG_HEAD)
     mark = delimiter or choose_delimiter(
         head.units, _QUOTE, at_end=head.whole, has_header=has_header, prefers_tab=extension(filename) in ("tsv", "tab")
     )
     records = scan(head.units, mark, _QUOTE, at_end=head.whole)
     first = _first_record(head, records)
     names = _header(head, records, first, mark) if has_header else [""] * _width(head, mark)
-    columns, warnings = _unique_names(names, warn=has_header)
+    columns, warnings = unique_names(names, warn=has_header)
     offset, line = _data_start(head, records, first, has_header)
     assumed = (head.encoding.warning,) if head.encoding.warning else ()
     kind = "tsv" if mark == "\t" else "csv"
-    return Layout(kind, head.encoding.name, mark, _QUOTE, columns, offset, line, assumed + warnings)
+    return Layout(kind, head.encoding.name, mark, _QUOTE, columns, offset, line, assumed + warnings, compression)
 
 
 def _check_delimiter(delimiter: str | None) -> None:
@@ -97,12 +107,24 @@ def _check_delimiter(delimiter: str | None) -> None:
         raise Refusal("bad_delimiter", "The delimiter must be one ASCII character that is no letter, digit or quote.")
 
 
-def _read_head(path: Path, filename: str, declared: str | None, size: int) -> _Head:
-    with path.open("rb") as file:
+def read_head(path: Path, compression: str, size: int = HEAD_BYTES) -> tuple[bytes, bool]:
+    """The first `size` bytes in a file, and whether they are all. Raises Refusal `empty_file`, or of the archive."""
+    with open_unpacked(path, compression) as file:
         data = file.read(size)
         whole = not file.read(1)
     if not data:
         raise Refusal("empty_file", "The file is empty.")
+    return data, whole
+
+
+def check_width(columns: int) -> None:
+    """Raise Refusal `too_many_columns`."""
+    if columns > MAX_COLUMNS:
+        raise Refusal("too_many_columns", f"The file has {columns:,} columns; at most {MAX_COLUMNS:,} can be imported.")
+
+
+def _read_head(path: Path, compression: str, filename: str, declared: str | None, size: int) -> _Head:
+    data, whole = read_head(path, compression, size)
     refuse_other_formats(data, filename, is_utf16=_looks_utf16(data, whole))
     return _Head(data, detect(data, declared, whole=whole), whole)
 
@@ -131,8 +153,7 @@ def _first_record(head: _Head, records: Records) -> int:
 
 def _header(head: _Head, records: Records, first: int, delimiter: str) -> list[str]:
     count = int(records.fields[first])
-    if count > MAX_COLUMNS:
-        raise Refusal("too_many_columns", f"The file has {count:,} columns; at most {MAX_COLUMNS:,} can be imported.")
+    check_width(count)
     width = unit_width(head.encoding.name)
     raw = head.text[int(records.starts[first]) * width : int(records.stops[first]) * width]
     try:
@@ -148,7 +169,7 @@ def _width(head: _Head, delimiter: str) -> int:
     return max(1, judge(head.units, delimiter, _QUOTE, at_end=head.whole, has_header=False).columns)
 
 
-def _unique_names(raw: list[str], *, warn: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def unique_names(raw: Sequence[str], *, warn: bool = True) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Names stripped, filled and made unique, and a warning for each that had to be changed."""
     stripped = [" ".join(name.split()) for name in raw]
     taken, names, warnings = set(stripped), [], []

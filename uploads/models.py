@@ -45,7 +45,8 @@ class Upload(models.Model):
 class Dataset(models.Model):
     """A table in Parquet parts. `columns` names each column and the type that all its cells fit.
 
-    A column whose type was declared is stored in that type, every other one as text: no guess loses anything.
+    A column whose type was declared, or whose file has types, is stored in that type, every other one as text: no
+    guess loses anything. A part may lack a column, or hold it in a narrower type: `read` gives what `columns` says.
 
     It belongs to what made it by `operation_id`, and is complete once `ready_at` is set.
     """

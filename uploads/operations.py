@@ -1,4 +1,4 @@
-"""`uploads.import`: a CSV or TSV file becomes a dataset; each row that cannot becomes a reject."""
+"""`uploads.import`: a file of rows becomes a dataset; each row that cannot becomes a reject."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _STATUS = {"unsupported_format": 415, "header_too_long": 413}
 
 @register("uploads.import")
 class Import(OperationTask):
-    """Import a CSV or TSV file as a dataset, with an exact list of the rows that could not be read."""
+    """Import a file of rows (CSV, TSV, JSON Lines, XLSX, Parquet) as a dataset, and list each row that is not read."""
 
     input_serializer = ImportInput
     result_serializer = ImportResult
@@ -75,10 +75,11 @@ class Import(OperationTask):
 
 
 def _inspect(file: ReceivedFile, filename: str, data: dict[str, Any]) -> Any:
-    from . import layout
+    from . import inspection
 
+    options = {option: data.get(option) for option in ("delimiter", "encoding", "sheet")}
     try:
-        return layout.inspect(file.path, filename, delimiter=data.get("delimiter"), encoding=data.get("encoding"))
+        return inspection.inspect(file.path, filename, **options)
     except refusals.Refusal as refusal:
         raise Problem(_STATUS.get(refusal.code, 422), refusal.code, refusal.message, refusal.details) from refusal
 

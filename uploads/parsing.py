@@ -17,30 +17,17 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
+from uploads.batches import RAW_BYTES, RowReject
 from uploads.blocks import Block
-from uploads.column_types import article, convert
+from uploads.column_types import enforce, misfit
 from uploads.encodings import as_units, unit_width
 from uploads.layout import Layout
 from uploads.records import BLANK, MALFORMED, TOO_LONG, Ints, walk
 
-RAW_BYTES = 1024
 _OK, _SHORT, _LONG, _ENCODING, _NUL, _QUOTE, _LENGTH = range(7)
 _CODES = ("", "ragged_short", "ragged_long", "invalid_encoding", "nul_byte", "unterminated_quote", "field_too_long")
 _GROUP = 512
 _BOM = b"\xef\xbb\xbf"
-
-
-@dataclass(frozen=True)
-class RowReject:
-    """One bad row: its physical line (from 1) and byte offset in the file, the column if one is to blame,
-    and its text, cut at 1 KB, with NULs replaced."""
-
-    line: int
-    offset: int
-    column: str
-    code: str
-    message: str
-    raw: str
 
 
 @dataclass(frozen=True)
@@ -62,7 +49,7 @@ def parse(block: Block, layout: Layout, types: Mapping[str, str] | None = None) 
     if table.num_rows != len(good):
         raise RuntimeError(f"{table.num_rows} rows were read where {len(good)} are, from offset {block.start.offset}.")
     if types:
-        table, failures = _convert(table, layout, types)
+        table, failures = enforce(table, types)
         rejects += [text.type_reject(int(good[row]), column, *rest) for row, column, *rest in failures]
         rejects.sort(key=lambda reject: reject.line)
     return ParsedBlock(table, rejects, len(faults))
@@ -144,8 +131,7 @@ class _Text:
         return self._reject(index, column, _CODES[fault], f"{place}: {problem}")
 
     def type_reject(self, index: int, column: str, value: str, kind: str) -> RowReject:
-        shown = value if len(value) <= 100 else f"{value[:100]}…"
-        message = f"Line {self._line(index)}, column {column}: '{shown}' is not {article(kind)}."
+        message = f"Line {self._line(index)}, column {column}: {misfit(value, kind)}"
         return self._reject(index, column, "type_error", message)
 
     def _reject(self, index: int, column: str, code: str, message: str) -> RowReject:
@@ -216,22 +202,3 @@ def _read(text: bytes, layout: Layout) -> pa.Table:
             column_types=strings, strings_can_be_null=True, null_values=[""], check_utf8=False
         ),
     )
-
-
-def _convert(
-    table: pa.Table, layout: Layout, types: Mapping[str, str]
-) -> tuple[pa.Table, list[tuple[int, str, str, str]]]:
-    """The rows whose values all fit, and (row, column, value, type) of each other row's first misfit."""
-    columns, misfits = [], dict[int, tuple[int, str, str, str]]()
-    for name in layout.columns:
-        kind = types.get(name, "string")
-        values, failed = convert(table.column(name), kind)
-        for row in failed:
-            misfits.setdefault(row, (row, name, table.column(name)[row].as_py(), kind))
-        columns.append(values)
-    typed = pa.table(columns, names=list(layout.columns))
-    if misfits:
-        keep = np.ones(table.num_rows, bool)
-        keep[list(misfits)] = False
-        typed = typed.filter(pa.array(keep))
-    return typed, [misfits[row] for row in sorted(misfits)]

@@ -46,12 +46,19 @@ def write_part(table: pa.Table, path: Path) -> tuple[int, str]:
 
 
 def read_part(path: Path, types: Mapping[str, str], columns: Sequence[str] | None = None) -> pa.Table:
-    """The part at `path`, or its `columns`, cast from text to `types` where it holds text."""
-    table = pq.read_table(path, columns=None if columns is None else list(columns), use_threads=False)
-    for index, name in enumerate(table.column_names):
-        if pa.types.is_string(table.schema.field(name).type) and types[name] != "string":
-            table = table.set_column(index, name, column_types.known(table.column(name), types[name]))
-    return table
+    """The part at `path`, or its `columns`, in the types of the dataset; null where the part lacks a column."""
+    wanted = list(types if columns is None else columns)
+    schema = pq.read_schema(path)
+    held = [name for name in wanted if name in schema.names]
+    table = pq.read_table(path, columns=held or schema.names[:1], use_threads=False)
+    return pa.table([_column(table, name, types[name]) for name in wanted], names=wanted)
+
+
+def _column(table: pa.Table, name: str, kind: str) -> Any:
+    if name not in table.column_names:
+        return column_types.absent(table.num_rows, kind)
+    column = table.column(name)
+    return column if column.type == column_types.ARROW_TYPES[kind] else column_types.known(column, kind)
 
 
 def _sync_directory(directory: Path) -> None:

@@ -8,10 +8,19 @@ from rest_framework import serializers
 class ImportInput(serializers.Serializer[Any]):
     """The multipart form of `POST /uploads/import`."""
 
-    file = serializers.FileField(allow_empty_file=True, max_length=1000)
+    file = serializers.FileField(
+        allow_empty_file=True, max_length=1000, help_text="CSV, TSV, JSON Lines (also gzip or zstd), XLSX or Parquet."
+    )
     name = serializers.CharField(required=False, max_length=255, help_text="The dataset's name; else the file's.")
-    delimiter = serializers.CharField(required=False, trim_whitespace=False, max_length=10)
-    encoding = serializers.CharField(required=False, max_length=40, help_text="As utf-8 or cp1252; else detected.")
+    delimiter = serializers.CharField(
+        required=False, trim_whitespace=False, max_length=10, help_text="Of CSV and the like; else detected."
+    )
+    encoding = serializers.CharField(
+        required=False, max_length=40, help_text="Of CSV and the like, as utf-8 or cp1252; else detected."
+    )
+    sheet = serializers.CharField(
+        required=False, max_length=255, trim_whitespace=False, help_text="Of an XLSX file; else the first visible one."
+    )
     types = serializers.JSONField(required=False, help_text='Column types, as {"age": "integer"}: others are rejects.')
 
 
@@ -31,15 +40,19 @@ class ImportResult(serializers.Serializer[Any]):
     bytes = serializers.IntegerField()
     sha256 = serializers.CharField(help_text="Of the file.")
     columns = ColumnSerializer(many=True)
+    format = serializers.CharField(help_text="csv, tsv, jsonl, xlsx or parquet.")
+    compression = serializers.CharField(allow_blank=True, help_text="gzip, zstd or nothing.")
+    sheet = serializers.CharField(allow_blank=True, help_text="Of an XLSX file.")
     encoding = serializers.CharField()
-    delimiter = serializers.CharField()
+    delimiter = serializers.CharField(allow_blank=True, help_text="Of CSV and the like.")
     warnings = serializers.ListField(child=serializers.CharField())
     seconds = serializers.FloatField()
 
 
 class LimitsSerializer(serializers.Serializer[Any]):
     max_bytes = serializers.IntegerField()
-    formats = serializers.ListField(child=serializers.CharField())
+    max_unpacked_bytes = serializers.IntegerField(help_text="What a compressed file may unpack to.")
+    formats = serializers.ListField(child=serializers.CharField(), help_text="The endings of names, as csv.gz.")
 
 
 class DatasetSerializer(serializers.Serializer[Any]):

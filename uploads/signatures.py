@@ -18,7 +18,7 @@ _MAGIC = (
     (b"\xfd7zXZ\x00", "an xz archive"),
     (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
     (b"Rar!\x1a\x07", "a RAR archive"),
-    (b"PAR1\x15", "a Parquet file"),
+    (b"PAR1", "a Parquet file"),
     (b"ARROW1\x00\x00", "an Arrow file"),
     (b"Obj\x01", "an Avro file"),
     (b"SQLite format 3\x00", "an SQLite database"),
@@ -41,6 +41,11 @@ def refuse_other_formats(head: bytes, filename: str, *, is_utf16: bool) -> None:
     ending = extension(filename)
     if ending and ending not in _EXTENSIONS:
         raise Refusal("unsupported_format", f"Files named .{ending[:20]} cannot be imported; send a .csv or .tsv file.")
+
+
+def looks_like(head: bytes) -> str:
+    """What a file that begins with `head` looks like, if it is no delimited text; else ""."""
+    return _by_magic(head) or _by_bytes(head) or _by_markup(head)
 
 
 def _by_magic(head: bytes) -> str:

@@ -10,17 +10,18 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from .archives import max_unpacked_bytes
+from .formats import OFFERED
 from .models import Dataset
 from .receiving import max_bytes
 from .serializers import DatasetListSerializer, DatasetSerializer, LimitsSerializer
-
-FORMATS = ["csv", "tsv"]
 
 
 class LimitsView(APIView):
     @extend_schema(operation_id="upload_limits", summary="What may be uploaded", responses=LimitsSerializer)
     def get(self, request: Request) -> Response:
-        return Response(LimitsSerializer({"max_bytes": max_bytes(), "formats": FORMATS}).data)
+        limits = {"max_bytes": max_bytes(), "max_unpacked_bytes": max_unpacked_bytes(), "formats": OFFERED}
+        return Response(LimitsSerializer(limits).data)
 
 
 class DatasetListView(APIView):

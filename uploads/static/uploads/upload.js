@@ -223,7 +223,7 @@ async function cancelImport(upload) {
 }
 
 function show() {
-  const input = h("input", { type: "file", multiple: true, accept: ".csv,.tsv,.txt,text/csv,text/tab-separated-values", class: "visually-hidden", tabindex: "-1", "aria-hidden": "true", "data-testid": "file-input", onchange: () => { add(input.files, options()); input.value = ""; } });
+  const input = h("input", { type: "file", multiple: true, accept: ".csv,.tsv,.tab,.txt,.psv,.jsonl,.ndjson,.json,.xlsx,.xlsm,.parquet,.pq,.gz,.zst,text/csv,text/tab-separated-values", class: "visually-hidden", tabindex: "-1", "aria-hidden": "true", "data-testid": "file-input", onchange: () => { add(input.files, options()); input.value = ""; } });
   const choose = h("button", { class: "button primary", type: "button", "data-testid": "choose-files", onclick: () => input.click() }, icon("upload"), "Choose files");
   const limit = h("p", { class: "muted" });
   const form = optionsForm();
@@ -242,7 +242,7 @@ function show() {
     h("div", { class: "drop-mark" }, icon("file")), choose, h("p", null, "or drop them here"), limit, input);
   const list = h("ul", { class: "uploads", "aria-label": "Uploads" });
   draw = framed(() => {
-    setText(limit, limits ? `${limits.formats.map((one) => one.toUpperCase()).join(" or ")}, up to ${bytes(limits.max_bytes)} each` : "CSV or TSV");
+    setText(limit, limits ? `CSV, TSV and JSON Lines, also packed by gzip or zstd, XLSX and Parquet; up to ${bytes(limits.max_bytes)} each` : "");
     keyed(list, uploads, (upload) => upload.key, uploadRow, updateRow);
   });
   void readLimits();
@@ -261,7 +261,8 @@ function optionsForm() {
   return h("form", { class: "options-form", onsubmit: (/** @type {Event} */ event) => event.preventDefault() },
     field("Name", h("input", { name: "name", placeholder: "as the file", autocomplete: "off" })),
     field("Delimiter", select("delimiter", [["", "find out"], [",", "comma ,"], [";", "semicolon ;"], ["\t", "tab"], ["|", "pipe |"]])),
-    field("Encoding", select("encoding", [["", "find out"], ["utf-8", "UTF-8"], ["utf-16", "UTF-16"], ["windows-1252", "Windows-1252"], ["iso-8859-1", "ISO 8859-1"]])));
+    field("Encoding", select("encoding", [["", "find out"], ["utf-8", "UTF-8"], ["utf-16", "UTF-16"], ["windows-1252", "Windows-1252"], ["iso-8859-1", "ISO 8859-1"]])),
+    field("Sheet of a workbook", h("input", { name: "sheet", placeholder: "the first visible", autocomplete: "off" })));
 }
 
 /** @param {Upload} upload */

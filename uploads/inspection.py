@@ -1,0 +1,55 @@
+"""The look at a file before there is an operation: its format, its columns, and all that may be wrong with them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from . import formats, layout
+from .archives import compression_of
+from .layout import Layout
+from .refusals import Refusal
+
+#: What a dataset's columns may take as JSON; the operation's result holds them, and has a limit.
+_MAX_NAMES_BYTES = 240_000
+
+
+def inspect(
+    path: Path,
+    filename: str,
+    *,
+    delimiter: str | None = None,
+    encoding: str | None = None,
+    sheet: str | None = None,
+) -> Layout:
+    """Find the layout of a file of any format. Raises Refusal, as each format does."""
+    found = _inspect(path, filename, delimiter=delimiter, encoding=encoding, sheet=sheet)
+    size = sum(len(json.dumps({"name": name, "type": "datetime"})) + 2 for name in found.columns)
+    if size > _MAX_NAMES_BYTES:
+        words = f"The names of the {len(found.columns):,} columns are too long or too many: they take {size:,} bytes"
+        raise Refusal("too_many_columns", f"{words} in a schema, and at most {_MAX_NAMES_BYTES:,} are allowed.")
+    return found
+
+
+def _inspect(path: Path, filename: str, *, delimiter: str | None, encoding: str | None, sheet: str | None) -> Layout:
+    name = formats.Name.of(filename)
+    packed, _ = layout.read_head(path, "", 4096)
+    formats.check_packing(name, packed)
+    compression = compression_of(packed)
+    head, _ = layout.read_head(path, compression)
+    kind = formats.decide(name, head, compression)
+    formats.refuse_options(kind, {"delimiter": delimiter, "encoding": encoding, "sheet": sheet})
+    if kind == "jsonl":
+        from . import json_lines
+
+        return json_lines.inspect(path, compression)
+    if kind == "xlsx":
+        from . import sheets
+
+        return sheets.inspect(path, sheet)
+    if kind == "parquet":
+        from . import parquet
+
+        return parquet.inspect(path)
+    unpacked = filename.rpartition(".")[0] if name.compression else filename
+    return layout.inspect(path, unpacked, delimiter=delimiter, encoding=encoding, compression=compression)
