@@ -10,6 +10,7 @@ from typing import Any
 from lro import Operation, OperationContext, OperationTask, Problem, register
 
 from . import refusals
+from .declarations import declared_limit, declared_ranges, declared_schema
 from .models import Dataset, Upload
 from .receiving import ReceivedFile, max_bytes
 from .serializers import ImportInput, ImportResult
@@ -34,7 +35,8 @@ class Import(OperationTask):
             message = f"The file has {file.size:,} bytes, at most {max_bytes():,} are allowed."
             raise Problem(413, "upload_too_large", message)
         layout = _inspect(file, filename, data)
-        types = _known_types(data.get("types") or {}, layout.columns)
+        schema, limit = declared_schema(data, layout.data_columns), declared_limit(data)
+        ranges = declared_ranges(data, layout, file.size or 0)
         upload = Upload(owner=owner, filename=filename, size=file.size or 0, sha256=file.sha256)
         file.keep_as(upload.path)
         upload.save(force_insert=True)
@@ -45,7 +47,9 @@ class Import(OperationTask):
             "name": name,
             "sha256": file.sha256,
             "layout": layout.to_json(),
-            "types": types,
+            "schema": schema.to_json(),
+            "reject_limit": vars(limit),
+            "ranges": ranges,
         }
 
     @classmethod
@@ -74,6 +78,18 @@ class Import(OperationTask):
         return ImportRun(op, Upload.objects.get(pk=upload), **wanted).run()
 
 
+@register("uploads.import-range")
+class ImportRange(OperationTask):
+    """A part of an import: the rows that begin in one range of a file's bytes."""
+
+    is_internal = True
+
+    def run(self, op: OperationContext, *, upload: str, **given: Any) -> dict[str, Any]:
+        from .ranged_run import import_range
+
+        return import_range(op, Upload.objects.get(pk=upload), **given)
+
+
 def _inspect(file: ReceivedFile, filename: str, data: dict[str, Any]) -> Any:
     from . import inspection
 
@@ -82,19 +98,6 @@ def _inspect(file: ReceivedFile, filename: str, data: dict[str, Any]) -> Any:
         return inspection.inspect(file.path, filename, **options)
     except refusals.Refusal as refusal:
         raise Problem(_STATUS.get(refusal.code, 422), refusal.code, refusal.message, refusal.details) from refusal
-
-
-def _known_types(types: Any, columns: tuple[str, ...]) -> dict[str, str]:
-    allowed = ("string", "integer", "number", "boolean", "date", "datetime")
-    if not isinstance(types, dict):
-        raise Problem(422, "invalid", "'types' must be an object that maps columns to types.", [{"pointer": "/types"}])
-    for column, kind in types.items():
-        place = {"pointer": f"/types/{column}"}
-        if column not in columns:
-            raise Problem(422, "unknown_column", f"The file has no column '{column}'.", [place])
-        if kind not in allowed:
-            raise Problem(422, "unknown_type", f"'{kind}' is no type; the types are {', '.join(allowed)}.", [place])
-    return types
 
 
 def _plain_name(name: str) -> str:

@@ -128,6 +128,18 @@ def walk(units: bytes, start: int, delimiter: str, quote: str, *, at_end: bool) 
     return Walked(position, fields - 1, False)
 
 
+def split(text: str, delimiter: str, quote: str) -> list[str]:
+    """The values of one whole record, without its line end."""
+    units, mark = text.encode(), quote.encode()
+    values, position = [], 0
+    while match := _field_pattern(delimiter, quote).match(units, position):
+        field, position = match[0], match.end() + 1
+        values.append(field[1:-1].replace(mark * 2, mark) if field.startswith(mark) else field)
+        if position > len(units):
+            break
+    return [value.decode() for value in values]
+
+
 @lru_cache(maxsize=32)
 def _field_pattern(delimiter: str, quote: str) -> re.Pattern[bytes]:
     mark, comma = re.escape(quote), re.escape(delimiter)
