@@ -7,13 +7,13 @@ import unicodedata
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
-from lro import Operation, OperationContext, OperationTask, Problem, register
+from lro import Operation, OperationContext, OperationTask, Problem, cleanup, datasets, register
 
-from . import refusals
+from . import publishing, refusals
 from .declarations import declared_limit, declared_ranges, declared_schema
 from .models import Dataset, Upload
 from .receiving import ReceivedFile, max_bytes
-from .serializers import ImportInput, ImportResult
+from .serializers import ImportInput, ImportResult, PublishInput, PublishResult
 
 #: The HTTP status of each way in which a file cannot be imported; 422 for the rest.
 _STATUS = {"unsupported_format": 415, "header_too_long": 413}
@@ -88,6 +88,44 @@ class ImportRange(OperationTask):
         from .ranged_run import import_range
 
         return import_range(op, Upload.objects.get(pk=upload), **given)
+
+
+@register("uploads.publish")
+class Publish(OperationTask):
+    """Copy a dataset into a table of the database, in a schema of its own: whole, or not at all."""
+
+    input_serializer = PublishInput
+    result_serializer = PublishResult
+    permission = "uploads.publish_dataset"
+    single_flight = "reject"
+
+    @classmethod
+    def prepare(cls, data: dict[str, Any], owner: Any) -> dict[str, Any]:
+        dataset = datasets.load(data["dataset"])
+        try:
+            publishing.check(data["table"], dataset.columns, data["if_exists"])
+        except refusals.Refusal as refusal:
+            status = 409 if refusal.code == "table_exists" else 422
+            raise Problem(status, refusal.code, refusal.message, refusal.details) from refusal
+        return data
+
+    @classmethod
+    def flight_key(cls, prepared: dict[str, Any]) -> str:
+        return str(prepared["table"])
+
+    @classmethod
+    def tags(cls, prepared: dict[str, Any]) -> list[str]:
+        return [datasets.tag(prepared["dataset"])]
+
+    @classmethod
+    def forget(cls, operation: Operation) -> None:
+        publishing.drop(publishing.staging_name(operation.pk))
+
+    def run(self, op: OperationContext, *, dataset: str, table: str, if_exists: str) -> dict[str, Any]:
+        return publishing.Publication(op, datasets.load(dataset), table, if_exists).run()
+
+
+cleanup("uploads.drop-staging")(publishing.drop_unless_needed)
 
 
 def _inspect(file: ReceivedFile, filename: str, data: dict[str, Any]) -> Any:

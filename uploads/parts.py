@@ -1,19 +1,22 @@
 """One block's good rows as one Parquet file, written so that a redo is harmless."""
 
+from __future__ import annotations
+
 import hashlib
 import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lro.datasets import Dataset
-
 from . import column_types
+
+if TYPE_CHECKING:
+    from lro.datasets import Dataset
 
 # Measured on 12 columns of text: dictionaries and minima double the time, and the file is no smaller.
 _FORMAT: dict[str, Any] = {

@@ -4,6 +4,9 @@ from typing import Any
 
 from rest_framework import serializers
 
+from lro.datasets import DatasetField
+
+from .publishing import IF_EXISTS, NAME
 from .reject_limits import ON_LIMIT
 
 
@@ -91,3 +94,18 @@ class RowsSerializer(serializers.Serializer[Any]):
 
     columns = ColumnSerializer(many=True)
     rows = serializers.ListField(child=serializers.DictField())
+
+
+class PublishInput(serializers.Serializer[Any]):
+    dataset = DatasetField()
+    table = serializers.RegexField(
+        f"^{NAME.pattern}$",
+        help_text="Small letters, digits and underscores, at most 48.",
+    )
+    if_exists = serializers.ChoiceField(IF_EXISTS, default="fail", help_text="What happens to a table of that name.")
+
+
+class PublishResult(serializers.Serializer[Any]):
+    table = serializers.CharField(help_text="With its schema.")
+    rows = serializers.IntegerField(help_text="How many were copied.")
+    columns = ColumnSerializer(many=True)
