@@ -8,7 +8,7 @@ import pytest
 
 from tests.end_to_end.stack import Stack
 from tests.uploads.generator import Truth
-from tests.uploads.killed import compare
+from tests.uploads.killed.comparing import compare
 
 pytestmark = pytest.mark.slow
 

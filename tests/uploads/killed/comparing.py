@@ -1,20 +1,15 @@
-"""Kill the worker's process at random instants of an import, and compare what is left with an unhurt one.
+"""An import that is hurt beside one that is not: the rows, the rejects, and the work that was done twice.
 
-`python -m tests.uploads.killed --rows 1000000 --kills 10 [--parallel 2]`: the rows, the rejects and the work that was
-done twice. Rows are compared by the SHA-256 of all parts' content in order, rejects by that of all that is known of
+Rows are compared by the SHA-256 of all parts' content in order, rejects by that of all that is known of
 them.
 """
 
 from __future__ import annotations
 
-import argparse
 import hashlib
-import logging
 import os
 import random
 import signal
-import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,7 +17,7 @@ from typing import Any, NamedTuple
 from lro.models import Operation
 from lro.states import HELD
 from tests.end_to_end.stack import ALIAS, Stack
-from tests.uploads.generator import Truth, write_dirty_csv
+from tests.uploads.generator import Truth
 from uploads.sources.delimited import BLOCK_BYTES
 
 
@@ -155,33 +150,3 @@ def compare(
         wrong.append("the unhurt one is not the generator's truth")
     wrong += [f"{blocks:.2f} blocks were read again" for blocks in found.repeated if blocks > 2]
     return whole, found, wrong
-
-
-def main(arguments: list[str]) -> int:
-    from tests.end_to_end.stack import running
-
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--kills", type=int, default=10)
-    parser.add_argument("--parallel", type=int, default=1)
-    parser.add_argument("--seed", type=int, default=1)
-    options = parser.parse_args(arguments)
-    logging.getLogger("httpx").setLevel(logging.WARNING)
-    with tempfile.TemporaryDirectory(prefix="lro-killed-") as folder, running() as stack:
-        path = Path(folder, "dirty.csv")
-        truth = write_dirty_csv(path, options.rows)
-        kind = {"parallel": str(options.parallel)}
-        whole, found, wrong = compare(stack, path, truth, options.kills, options.seed, **kind)
-    print(f"{whole.rows:,} rows {whole.content[:16]}, {whole.rejected:,} rejects {whole.rejects[:16]}")
-    again = ", ".join(f"{blocks:.2f}" for blocks in found.repeated)
-    print(f"{found.kills} kills in {found.seconds:.0f} s; blocks read again: {again}")
-    print("; ".join(wrong) or "the same, byte for byte")
-    return 1 if wrong else 0
-
-
-if __name__ == "__main__":
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
-    import django
-
-    django.setup()
-    sys.exit(main(sys.argv[1:]))
