@@ -134,3 +134,11 @@ class TestDeleting:
     def test_what_is_not_there_is_not_found(self, client: Client) -> None:
         for call in (client.delete, client.get):
             assert call(f"/uploads/datasets/{uuid4()}").status_code == 404
+
+
+def test_the_admin_shows_who_reads_a_dataset(client: Client, admin_client: Client, dataset: Dataset) -> None:
+    page = f"/admin/uploads/dataset/{dataset.pk}/change/"
+    assert "Operations that read it" in admin_client.get(page).content.decode()
+    reader = client.post("/probe/reads", {"dataset": str(dataset.pk)}, content_type="application/json").json()["id"]
+    shown = admin_client.get(page).content.decode()
+    assert f'<a href="/admin/lro/operation/{reader}/change/">probe.reads</a>, queued' in shown
