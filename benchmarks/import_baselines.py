@@ -21,10 +21,11 @@ def blocks(path: Path, folder: Path) -> int:
     from uploads.layout import inspect
     from uploads.parsing import parse
     from uploads.parts import write_part
+    from uploads.sources.delimited import BLOCK_BYTES
 
     layout, rows = inspect(path, path.name), 0
     tally = TypeTally(layout.columns)
-    for number, block in enumerate(blocks(path, layout, Cursor.at_data(layout), block_bytes=2 * 2**20)):
+    for number, block in enumerate(blocks(path, layout, Cursor.at_data(layout), block_bytes=BLOCK_BYTES)):
         parsed = parse(block, layout)
         tally.add(parsed.table)
         write_part(parsed.table, folder / f"{number:06d}.parquet")
