@@ -9,7 +9,10 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.template.defaultfilters import filesizeformat
 from django.urls import reverse
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import mark_safe
+
+from lro import Operation, datasets
 
 from .models import Dataset, Upload
 
@@ -17,6 +20,9 @@ if TYPE_CHECKING:
     Base = admin.ModelAdmin[Any]
 else:
     Base = admin.ModelAdmin
+
+
+_SHOWN = 50
 
 
 class ReadOnlyAdmin(Base):
@@ -75,3 +81,11 @@ class UploadAdmin(ReadOnlyAdmin):
 class DatasetAdmin(ReadOnlyAdmin):
     list_display = ("name", "rows", column_count, size_on_disk, is_ready, operation, "owner", "created_at")
     search_fields = ("id", "name", "operation_id")
+    readonly_fields = ("readers",)
+
+    @admin.display(description="Operations that read it")
+    def readers(self, row: Dataset) -> str:
+        """The newest, ended or not, each a link."""
+        rows = Operation.objects.tagged(datasets.tag(row.pk)).order_by("-pk")[:_SHOWN]
+        links = ((reverse("admin:lro_operation_change", args=[each.pk]), each.name, each.state) for each in rows)
+        return format_html_join(mark_safe("<br>"), '<a href="{}">{}</a>, {}', links) or "–"

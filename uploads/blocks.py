@@ -54,20 +54,27 @@ class Block:
         return self.end.offset - self.start.offset > len(self.data)
 
 
-def blocks(path: Path, layout: Layout, start: Cursor, *, block_bytes: int = BLOCK_BYTES) -> Iterator[Block]:
+def blocks(
+    path: Path, layout: Layout, start: Cursor, *, block_bytes: int = BLOCK_BYTES, stop: int | None = None
+) -> Iterator[Block]:
     """Yield the blocks of `path` from `start` on, each at most `block_bytes` or one record long.
 
     Memory is bounded by about twice `block_bytes` plus the longest record.
     """
     with open_unpacked(path, layout.compression) as file:
-        yield from cut(file, layout, start, block_bytes=block_bytes)
+        yield from cut(file, layout, start, block_bytes=block_bytes, stop=stop)
 
 
-def cut(file: PlainFile | PackedFile, layout: Layout, start: Cursor, *, block_bytes: int) -> Iterator[Block]:
-    """Yield the blocks of a file that is open and has not been read beyond `start`."""
+def cut(
+    file: PlainFile | PackedFile, layout: Layout, start: Cursor, *, block_bytes: int, stop: int | None = None
+) -> Iterator[Block]:
+    """Yield the blocks of a file that is open and has not been read beyond `start`.
+
+    With `stop`, only records that begin before that byte offset.
+    """
     file.skip_to(start.offset)
-    window, wanted = _Window(layout, start), block_bytes
-    while window.fill(file, wanted):
+    window, wanted = _Window(layout, start, stop), block_bytes
+    while not window.is_done and window.fill(file, wanted):
         block = window.cut(block_bytes) or window.cut_long_line(file)
         if block is None:
             wanted = 2 * max(len(window.buffer), 64)
@@ -79,12 +86,17 @@ def cut(file: PlainFile | PackedFile, layout: Layout, start: Cursor, *, block_by
 class _Window:
     """The part of a file that is read but not yet given out."""
 
-    def __init__(self, layout: Layout, start: Cursor) -> None:
+    def __init__(self, layout: Layout, start: Cursor, stop: int | None) -> None:
         self.layout = layout
+        self.stop = stop
         self.cursor = start
         self.buffer = b""
         self.at_end = False
         self.width = unit_width(layout.encoding)
+
+    @property
+    def is_done(self) -> bool:
+        return self.stop is not None and self.cursor.offset >= self.stop
 
     def fill(self, file: PlainFile | PackedFile, wanted: int) -> bool:
         """Hold at least `wanted` bytes, or all that is left; False when nothing is."""
@@ -111,6 +123,9 @@ class _Window:
         if not len(records.stops):
             return None
         fitting = int(records.stops.searchsorted(block_bytes // self.width, side="right"))
+        if self.stop is not None:
+            wanted = -(-(self.stop - self.cursor.offset) // self.width)
+            fitting = min(fitting, int(records.starts.searchsorted(wanted, side="left")))
         given = records.first(max(fitting, 1))
         size = min(given.consumed * self.width, len(self.buffer))
         start = self._advance(size, given.consumed_lines)

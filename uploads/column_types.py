@@ -161,30 +161,6 @@ def convert(column: pa.ChunkedArray, kind: str) -> tuple[pa.Array, list[int]]:
     return cast_values, pc.indices_nonzero(failed).to_pylist()
 
 
-def enforce(table: pa.Table, types: Mapping[str, str]) -> tuple[pa.Table, list[tuple[int, str, str, str]]]:
-    """The rows of a table whose values all fit `types`, and (row, column, value, type) of each other's first misfit."""
-    misfits = dict[int, tuple[int, str, str, str]]()
-    rows = table.num_rows
-    for index, name in enumerate(table.column_names):
-        if name not in types:
-            continue
-        column = as_text(table.column(name))
-        values, failed = convert(column, types[name])
-        for row in failed:
-            misfits.setdefault(row, (row, name, column[row].as_py(), types[name]))
-        table = table.set_column(index, name, values)
-    if misfits:
-        keep = pa.array(row not in misfits for row in range(rows))
-        table = table.filter(keep)
-    return table, [misfits[row] for row in sorted(misfits)]
-
-
-def misfit(value: str, kind: str) -> str:
-    """What is wrong with a value, as a reject says it."""
-    shown = value if len(value) <= 100 else f"{value[:100]}…"
-    return f"'{shown}' is not {article(kind)}."
-
-
 def as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """A column of any type as the text that its values are written as."""
     return column if pa.types.is_string(column.type) else pc.cast(column, pa.string())

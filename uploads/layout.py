@@ -16,6 +16,8 @@ from uploads.refusals import Refusal
 from uploads.signatures import extension, refuse_other_formats
 
 MAX_COLUMNS = 10_000
+#: The first columns of a file that was downloaded to be repaired.
+NOTES = ("_line", "_code", "_message")
 HEAD_BYTES = 256 * 1024
 _LONG_HEAD = 4 * MAX_RECORD
 _WARNINGS_SHOWN = 20
@@ -41,6 +43,20 @@ class Layout:
     warnings: tuple[str, ...] = ()
     compression: str = ""
     sheet: str = ""
+
+    @property
+    def has_notes(self) -> bool:
+        """Whether the file was downloaded to be repaired: its first columns are ours."""
+        return self.columns[: len(NOTES)] == NOTES
+
+    @property
+    def data_columns(self) -> tuple[str, ...]:
+        """The columns of the dataset."""
+        return self.columns[len(NOTES) :] if self.has_notes else self.columns
+
+    @property
+    def is_delimited(self) -> bool:
+        return self.format in ("csv", "tsv")
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object from which `from_json` makes the same layout."""

@@ -64,6 +64,9 @@ class Dataset(models.Model):
 
     objects: ClassVar[Any] = OwnedQuerySet.as_manager()
 
+    class Meta:
+        permissions = [("publish_dataset", "Can publish datasets as tables of the database")]
+
     def __str__(self) -> str:
         return self.name
 

@@ -7,12 +7,13 @@ import unicodedata
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
-from lro import Operation, OperationContext, OperationTask, Problem, register
+from lro import Operation, OperationContext, OperationTask, Problem, cleanup, datasets, register
 
-from . import refusals
+from . import publishing, refusals
+from .declarations import declared_limit, declared_ranges, declared_schema
 from .models import Dataset, Upload
 from .receiving import ReceivedFile, max_bytes
-from .serializers import ImportInput, ImportResult
+from .serializers import ImportInput, ImportResult, PublishInput, PublishResult
 
 #: The HTTP status of each way in which a file cannot be imported; 422 for the rest.
 _STATUS = {"unsupported_format": 415, "header_too_long": 413}
@@ -34,7 +35,8 @@ class Import(OperationTask):
             message = f"The file has {file.size:,} bytes, at most {max_bytes():,} are allowed."
             raise Problem(413, "upload_too_large", message)
         layout = _inspect(file, filename, data)
-        types = _known_types(data.get("types") or {}, layout.columns)
+        schema, limit = declared_schema(data, layout.data_columns), declared_limit(data)
+        ranges = declared_ranges(data, layout, file.size or 0)
         upload = Upload(owner=owner, filename=filename, size=file.size or 0, sha256=file.sha256)
         file.keep_as(upload.path)
         upload.save(force_insert=True)
@@ -45,7 +47,9 @@ class Import(OperationTask):
             "name": name,
             "sha256": file.sha256,
             "layout": layout.to_json(),
-            "types": types,
+            "schema": schema.to_json(),
+            "reject_limit": vars(limit),
+            "ranges": ranges,
         }
 
     @classmethod
@@ -74,6 +78,56 @@ class Import(OperationTask):
         return ImportRun(op, Upload.objects.get(pk=upload), **wanted).run()
 
 
+@register("uploads.import-range")
+class ImportRange(OperationTask):
+    """A part of an import: the rows that begin in one range of a file's bytes."""
+
+    is_internal = True
+
+    def run(self, op: OperationContext, *, upload: str, **given: Any) -> dict[str, Any]:
+        from .ranged_run import import_range
+
+        return import_range(op, Upload.objects.get(pk=upload), **given)
+
+
+@register("uploads.publish")
+class Publish(OperationTask):
+    """Copy a dataset into a table of the database, in a schema of its own: whole, or not at all."""
+
+    input_serializer = PublishInput
+    result_serializer = PublishResult
+    permission = "uploads.publish_dataset"
+    single_flight = "reject"
+
+    @classmethod
+    def prepare(cls, data: dict[str, Any], owner: Any) -> dict[str, Any]:
+        dataset = datasets.load(data["dataset"])
+        try:
+            publishing.check(data["table"], dataset.columns, data["if_exists"])
+        except refusals.Refusal as refusal:
+            status = 409 if refusal.code == "table_exists" else 422
+            raise Problem(status, refusal.code, refusal.message, refusal.details) from refusal
+        return data
+
+    @classmethod
+    def flight_key(cls, prepared: dict[str, Any]) -> str:
+        return str(prepared["table"])
+
+    @classmethod
+    def tags(cls, prepared: dict[str, Any]) -> list[str]:
+        return [datasets.tag(prepared["dataset"])]
+
+    @classmethod
+    def forget(cls, operation: Operation) -> None:
+        publishing.drop(publishing.staging_name(operation.pk))
+
+    def run(self, op: OperationContext, *, dataset: str, table: str, if_exists: str) -> dict[str, Any]:
+        return publishing.Publication(op, datasets.load(dataset), table, if_exists).run()
+
+
+cleanup("uploads.drop-staging")(publishing.drop_unless_needed)
+
+
 def _inspect(file: ReceivedFile, filename: str, data: dict[str, Any]) -> Any:
     from . import inspection
 
@@ -82,19 +136,6 @@ def _inspect(file: ReceivedFile, filename: str, data: dict[str, Any]) -> Any:
         return inspection.inspect(file.path, filename, **options)
     except refusals.Refusal as refusal:
         raise Problem(_STATUS.get(refusal.code, 422), refusal.code, refusal.message, refusal.details) from refusal
-
-
-def _known_types(types: Any, columns: tuple[str, ...]) -> dict[str, str]:
-    allowed = ("string", "integer", "number", "boolean", "date", "datetime")
-    if not isinstance(types, dict):
-        raise Problem(422, "invalid", "'types' must be an object that maps columns to types.", [{"pointer": "/types"}])
-    for column, kind in types.items():
-        place = {"pointer": f"/types/{column}"}
-        if column not in columns:
-            raise Problem(422, "unknown_column", f"The file has no column '{column}'.", [place])
-        if kind not in allowed:
-            raise Problem(422, "unknown_type", f"'{kind}' is no type; the types are {', '.join(allowed)}.", [place])
-    return types
 
 
 def _plain_name(name: str) -> str:

@@ -5,11 +5,12 @@ those records in order; line numbers and offsets come from the scanner.
 
 Decided: blank lines are skipped, in files of one column too (write `""` for an empty value there);
 an empty value, quoted or not, is null; a row with several faults is rejected for the first of
-field_too_long, unterminated_quote, nul_byte, invalid_encoding, ragged, type_error.
+field_too_long, unterminated_quote, nul_byte, invalid_encoding, ragged, not_repaired, and then of what its schema
+finds (type_error, constraint_error) in the first column.
 """
 
 import codecs
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,10 +20,11 @@ import pyarrow.csv as pa_csv
 
 from uploads.batches import RAW_BYTES, RowReject
 from uploads.blocks import Block
-from uploads.column_types import enforce, misfit
+from uploads.conformance import Misfit, enforce, unrepaired
 from uploads.encodings import as_units, unit_width
-from uploads.layout import Layout
+from uploads.layout import NOTES, Layout
 from uploads.records import BLANK, MALFORMED, TOO_LONG, Ints, walk
+from uploads.table_schema import Schema
 
 _OK, _SHORT, _LONG, _ENCODING, _NUL, _QUOTE, _LENGTH = range(7)
 _CODES = ("", "ragged_short", "ragged_long", "invalid_encoding", "nul_byte", "unterminated_quote", "field_too_long")
@@ -39,8 +41,8 @@ class ParsedBlock:
     rows_read: int
 
 
-def parse(block: Block, layout: Layout, types: Mapping[str, str] | None = None) -> ParsedBlock:
-    """Parse one block; columns are strings, or of `types` (Table Schema words) where those are given."""
+def parse(block: Block, layout: Layout, schema: Schema | None = None) -> ParsedBlock:
+    """Parse one block; columns are strings, or what `schema` says of them."""
     text = _Text(block, layout)
     faults = text.faults()
     good = np.flatnonzero(faults == _OK)
@@ -48,11 +50,20 @@ def parse(block: Block, layout: Layout, types: Mapping[str, str] | None = None) 
     table = _read(text.without(np.flatnonzero(faults)), layout)
     if table.num_rows != len(good):
         raise RuntimeError(f"{table.num_rows} rows were read where {len(good)} are, from offset {block.start.offset}.")
-    if types:
-        table, failures = enforce(table, types)
-        rejects += [text.type_reject(int(good[row]), column, *rest) for row, column, *rest in failures]
-        rejects.sort(key=lambda reject: reject.line)
+    for keep in _tests(layout, schema):
+        table, misfits = keep(table)
+        rejects += [text.misfit(int(good[misfit.row]), misfit) for misfit in misfits]
+        good = np.delete(good, [misfit.row for misfit in misfits])
+    rejects.sort(key=lambda reject: reject.line)
     return ParsedBlock(table, rejects, len(faults))
+
+
+def _tests(layout: Layout, schema: Schema | None) -> Iterator[Callable[[pa.Table], tuple[pa.Table, list[Misfit]]]]:
+    """What a row must pass though its form is good."""
+    if layout.has_notes:
+        yield lambda table: unrepaired(table.drop_columns(list(NOTES)))
+    if schema:
+        yield lambda table: enforce(table, schema)
 
 
 class _Text:
@@ -130,9 +141,9 @@ class _Text:
         place = f"Line {self._line(index)}" + (f", column {column}" if column else "")
         return self._reject(index, column, _CODES[fault], f"{place}: {problem}")
 
-    def type_reject(self, index: int, column: str, value: str, kind: str) -> RowReject:
-        message = f"Line {self._line(index)}, column {column}: {misfit(value, kind)}"
-        return self._reject(index, column, "type_error", message)
+    def misfit(self, index: int, misfit: Misfit) -> RowReject:
+        message = f"Line {self._line(index)}, column {misfit.column}: {misfit.problem}"
+        return self._reject(index, misfit.column, misfit.code, message)
 
     def _reject(self, index: int, column: str, code: str, message: str) -> RowReject:
         offset = self.block.start.offset + int(self.starts[index]) * self.width

@@ -128,6 +128,18 @@ def walk(units: bytes, start: int, delimiter: str, quote: str, *, at_end: bool) 
     return Walked(position, fields - 1, False)
 
 
+def split(text: str, delimiter: str, quote: str) -> list[str]:
+    """The values of one whole record, without its line end."""
+    units, mark = text.encode(), quote.encode()
+    values, position = [], 0
+    while match := _field_pattern(delimiter, quote).match(units, position):
+        field, position = match[0], match.end() + 1
+        values.append(field[1:-1].replace(mark * 2, mark) if field.startswith(mark) else field)
+        if position > len(units):
+            break
+    return [value.decode() for value in values]
+
+
 @lru_cache(maxsize=32)
 def _field_pattern(delimiter: str, quote: str) -> re.Pattern[bytes]:
     mark, comma = re.escape(quote), re.escape(delimiter)
@@ -141,17 +153,26 @@ def _classify(data: npt.NDArray[np.uint8], starts: Ints, ends: Ints, delimiter: 
     delimiters = np.flatnonzero(data == delimiter)
     quotes = np.flatnonzero(data == quote)
     special = np.empty(0, np.int64)
+    fields = np.diff(np.searchsorted(delimiters, ends), prepend=0) + 1
     if len(quotes) and len(ends):
         quotes = quotes[quotes < ends[-1]]
         line = np.searchsorted(ends, quotes, side="right")
         special = _unusual_lines(data, starts, quotes, line, delimiter, quote)
-        usual = quotes[~np.isin(line, special)]
-        toggles = np.bincount(np.searchsorted(delimiters, usual), minlength=len(delimiters))
-        delimiters = delimiters[np.cumsum(toggles)[: len(delimiters)] & 1 == 0]
-    fields = np.diff(np.searchsorted(delimiters, ends), prepend=0) + 1
-    fields[np.isin(data[starts], (LF, CR))] = BLANK
+        fields -= _quoted_delimiters(delimiters, quotes, line, special, len(ends))
+    first = data[starts]
+    fields[(first == LF) | (first == CR)] = BLANK
     fields[ends - starts > MAX_RECORD] = TOO_LONG
     return fields, special
+
+
+def _quoted_delimiters(delimiters: Ints, quotes: Ints, line: Ints, special: Ints, lines: int) -> Ints:
+    """How many delimiters of each usual line stand within quotes, where every second quote closes what one opened."""
+    is_special = np.zeros(lines, np.bool_)
+    is_special[special] = True
+    usual = ~is_special[line]
+    places = np.searchsorted(delimiters, quotes[usual])
+    inside = places[1::2] - places[::2]
+    return np.bincount(line[usual][::2], weights=inside, minlength=lines).astype(np.int64)
 
 
 def _unusual_lines(

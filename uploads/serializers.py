@@ -4,6 +4,11 @@ from typing import Any
 
 from rest_framework import serializers
 
+from lro.datasets import DatasetField
+
+from .publishing import IF_EXISTS, NAME
+from .reject_limits import ON_LIMIT
+
 
 class ImportInput(serializers.Serializer[Any]):
     """The multipart form of `POST /uploads/import`."""
@@ -22,6 +27,18 @@ class ImportInput(serializers.Serializer[Any]):
         required=False, max_length=255, trim_whitespace=False, help_text="Of an XLSX file; else the first visible one."
     )
     types = serializers.JSONField(required=False, help_text='Column types, as {"age": "integer"}: others are rejects.')
+    schema = serializers.JSONField(required=False, help_text="A Table Schema instead: types, formats and constraints.")
+    max_rejects = serializers.CharField(
+        required=False,
+        max_length=20,
+        help_text='How many bad rows may be: a count, or a share as "0.05" or "5%".',
+    )
+    on_limit = serializers.ChoiceField(
+        ON_LIMIT, required=False, help_text="Beyond max_rejects: fail (the default), or count on without recording."
+    )
+    parallel = serializers.IntegerField(
+        required=False, min_value=1, max_value=64, help_text="In how many parts it is read at once; else by its size."
+    )
 
 
 class ColumnSerializer(serializers.Serializer[Any]):
@@ -36,6 +53,7 @@ class ImportResult(serializers.Serializer[Any]):
     name = serializers.CharField()
     rows = serializers.IntegerField()
     rejected = serializers.IntegerField()
+    recorded = serializers.IntegerField(help_text="How many of the rejects are kept with their lines.")
     reject_codes = serializers.DictField(child=serializers.IntegerField(), help_text="How many of each code.")
     bytes = serializers.IntegerField()
     sha256 = serializers.CharField(help_text="Of the file.")
@@ -69,3 +87,25 @@ class DatasetSerializer(serializers.Serializer[Any]):
 
 class DatasetListSerializer(serializers.Serializer[Any]):
     results = DatasetSerializer(many=True)
+
+
+class RowsSerializer(serializers.Serializer[Any]):
+    """The first rows of a dataset, each by the names of its columns, in their types."""
+
+    columns = ColumnSerializer(many=True)
+    rows = serializers.ListField(child=serializers.DictField())
+
+
+class PublishInput(serializers.Serializer[Any]):
+    dataset = DatasetField()
+    table = serializers.RegexField(
+        f"^{NAME.pattern}$",
+        help_text="Small letters, digits and underscores, at most 48.",
+    )
+    if_exists = serializers.ChoiceField(IF_EXISTS, default="fail", help_text="What happens to a table of that name.")
+
+
+class PublishResult(serializers.Serializer[Any]):
+    table = serializers.CharField(help_text="With its schema.")
+    rows = serializers.IntegerField(help_text="How many were copied.")
+    columns = ColumnSerializer(many=True)

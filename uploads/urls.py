@@ -8,4 +8,7 @@ urlpatterns = [
     path("limits", views.LimitsView.as_view(), name="upload-limits"),
     path("datasets/", views.DatasetListView.as_view(), name="datasets"),
     path("datasets/<uuid:pk>", views.DatasetView.as_view(), name="dataset"),
+    path("datasets/<uuid:pk>/rows", views.DatasetRowsView.as_view(), name="dataset-rows"),
+    path("datasets/<uuid:pk>/download", views.DatasetDownloadView.as_view(), name="dataset-download"),
+    path("imports/<uuid:pk>/rejects.csv", views.RepairView.as_view(), name="import-repair"),
 ]

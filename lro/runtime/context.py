@@ -201,7 +201,31 @@ class OperationContext:
             raise Wait(on_failure)
         return children
 
+    def adopt_rejects(self, children: Iterable[Operation], *, limit: int | None = None) -> None:
+        """Copy the rejects of these children, by their positions, until this operation has `limit`.
+
+        What it has already is not copied again, so this may be called again after a crash.
+        """
+        for child in children:
+            self.check()
+            room = None if limit is None else limit - self.rejected
+            if room is not None and room <= 0:
+                return
+            self._persevere(lambda child=child, room=room: self._adopt(child, room))  # type: ignore[misc]
+
     # The fenced writes
+
+    def _adopt(self, child: Operation, room: int | None) -> None:
+        mine = held_by(self._held.fence)
+        with transaction.atomic():
+            if not Operation.objects.select_for_update().filter(mine, pk=self.id).exists():
+                raise LeaseLost
+            count, first = fan_out.copy_rejects(child.pk, self.id, room)
+            if count:
+                news = reject_news([vars(reject) for reject in first], self.rejected + count) | {"count": count}
+                self._write("reject", news, rejected=F("rejected") + count)
+        self.rejected += count
+        self._meter.rejected = self.rejected
 
     def _append(self, kind: str, data: dict[str, Any]) -> None:
         self.check()

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
-from django.db import transaction
-from django.db.models import Exists, F, FloatField, OuterRef, Q, Sum
+from django.db import connection, transaction
+from django.db.models import Exists, F, FloatField, OuterRef, Q, Sum, UUIDField, Value
 from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Cast, Coalesce
 
@@ -19,7 +19,7 @@ from ..conf import conf
 from ..events import journal
 from ..exceptions import Fail, NotAllowedNow
 from ..lifecycle import moves, transitions
-from ..models import Operation
+from ..models import Operation, Reject
 from ..states import HELD, State
 from . import queueing, registry, submission
 
@@ -90,6 +90,21 @@ def gathered(held: Operation, on_failure: str) -> list[Operation] | None:
         failure = moves.child_failed(first)
         raise Fail(failure.code, failure.message, failure.details)
     return list(children.filter(state=State.SUCCEEDED) if on_failure == "ignore" else children)
+
+
+def copy_rejects(child_id: UUID, parent_id: UUID, room: int | None) -> tuple[int, list[Reject]]:
+    """Copy the child's rejects that the parent lacks, `room` at most: how many there were, and the first few."""
+    taken = Reject.objects.filter(operation_id=parent_id, position=OuterRef("position"))
+    lacking = Reject.objects.filter(~Exists(taken), operation_id=child_id).order_by("position")[:room]
+    first = list(lacking[: min(5, room if room is not None else 5)])
+    fields = [field for field in Reject._meta.concrete_fields if field.name not in ("id", "operation")]
+    names = ", ".join(connection.ops.quote_name(str(field.column)) for field in fields)
+    table, owner = (connection.ops.quote_name(name) for name in (Reject._meta.db_table, "operation_id"))
+    copied = lacking.annotate(_parent=Value(parent_id, UUIDField())).values_list("_parent", *(f.name for f in fields))
+    query, parameters = copied.query.sql_with_params()
+    with connection.cursor() as cursor:
+        cursor.execute(f"INSERT INTO {table} ({owner}, {names}) {query}", parameters)
+        return cursor.rowcount, first
 
 
 # What an ending means for the rest of the family

@@ -51,9 +51,9 @@ CUTS = [
     ),
     Cut("the executor runs the class", "lro/runtime/executor.py", "task.run(self.context, **self.held.input)", "None"),
     Cut("the executor settles", "lro/runtime/executor.py", "attempt.settle(outcome)", "pass"),
-    Cut("the module parses", "uploads/importing.py", "batch.rejects:\n            self.op", "[]:\n            self.op"),
-    Cut("the module writes parts", "uploads/importing.py", "if not table.num_rows:", "if table.num_rows:"),
-    Cut("the module reports", "uploads/importing.py", "self.op.progress(", "dict(done="),
+    Cut("the module parses", "uploads/batch_run.py", "in kept:\n            self.op", "in []:\n            self.op"),
+    Cut("the module writes parts", "uploads/batch_run.py", "if not table.num_rows:", "if table.num_rows:"),
+    Cut("the module reports", "uploads/batch_run.py", "self.op.progress(", "dict(done="),
     Cut("the checkpoint keeps the rejects", "lro/runtime/context.py", "Reject.objects.bulk_create(", "dict(rows="),
     Cut(
         "the checkpoint saves for the module",

@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.db.models import F
 from django.db.models.functions import Now
 
-from lro.exceptions import LeaseLost, NotAllowedNow
+from lro.exceptions import LeaseLost, NotAllowedNow, UnknownOperation
 from lro.lifecycle import retries, transitions
 from lro.models import Operation
 from lro.runtime import control, executor, fan_out, queueing, reconciler, submission
-from lro.testing import assert_consistent
+from lro.testing import Crash, assert_consistent, run_operation, strike
 from lro.transports import access
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("checked")]
@@ -325,3 +326,51 @@ def test_a_family_is_deleted_as_a_whole_once_all_have_ended(alice: Any) -> None:
         access.delete(alice, held.pk)
     access.delete(alice, parent.pk)
     assert not Operation.objects.exists()
+
+
+def test_what_is_internal_is_started_by_other_operations_alone(alice: Any) -> None:
+    with pytest.raises(UnknownOperation, match="started by other operations only"):
+        submission.submit("probe.inner", {}, alice)
+    parent = start(alice, child="probe.inner", inputs=[{"n": 1}])
+    work_off()
+    assert fresh(parent).state == "succeeded"
+    assert [child.result for child in children(parent)] == [{"n": 1}]
+
+
+class TestTheRejectsOfChildren:
+    """A parent takes over what its children set aside."""
+
+    def gathered(self, owner: Any, *positions: list[int], limit: int | None = None) -> Operation:
+        return run_operation("probe.gleans", {"positions": list(positions), "limit": limit}, owner)
+
+    def test_are_copied_with_all_that_is_known_of_them(self, alice: Any) -> None:
+        parent = self.gathered(alice, [1, 4], [], [7])
+        assert (parent.state, parent.rejected) == ("succeeded", 3)
+        known = ("position", "offset", "column", "code", "message", "raw")
+        assert list(parent.rejects.values_list(*known)) == [
+            (position, position * 10, "a", "bad", f"Item {position} is bad.", "x") for position in (1, 4, 7)
+        ]
+        assert [child.rejected for child in children(parent)] == [2, 0, 1]
+        told = parent.events.filter(kind="reject").values_list("data__count", "data__total")
+        assert list(told) == [(2, 2), (1, 3)]
+
+    def test_are_copied_up_to_a_limit(self, alice: Any) -> None:
+        parent = self.gathered(alice, [1, 4], [7, 8], [9], limit=3)
+        assert list(parent.rejects.values_list("position", flat=True)) == [1, 4, 7]
+
+    @pytest.mark.parametrize("border", ["before", "after"])
+    def test_are_copied_once_where_the_parent_crashes(self, alice: Any, border: Any) -> None:
+        def crash() -> None:
+            raise Crash
+
+        with strike("OperationContext.adopt_rejects", crash, border=border):
+            parent = self.gathered(alice, [1, 4], [7], limit=2)
+        assert (parent.state, parent.rejected) == ("succeeded", 2)
+        assert list(parent.rejects.values_list("position", flat=True)) == [1, 4]
+
+    def test_are_not_taken_by_who_lost_the_lease(self, alice: Any) -> None:
+        with strike("OperationContext.adopt_rejects", lambda: Operation.objects.update(fence=F("fence") + 1)):
+            parent = submission.submit("probe.gleans", {"positions": [[1]], "limit": None}, alice).operation
+            work_off()
+        assert not parent.rejects.exists()
+        Operation.objects.update(fence=F("fence") - 1)

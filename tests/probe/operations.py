@@ -201,6 +201,25 @@ class Splits(OperationTask):
         return {"states": [row.state for row in children], "counted": counted}
 
 
+@register("probe.sheds")
+class Sheds(OperationTask):
+    """Rejects its items at these positions."""
+
+    def run(self, op: OperationContext, *, positions: list[int]) -> None:
+        for position in positions:
+            op.reject(position, "bad", f"Item {position} is bad.", column="a", raw="x", offset=position * 10)
+        op.checkpoint(True)
+
+
+@register("probe.gleans")
+class Gleans(OperationTask):
+    """Spawns a child for each list of positions, and takes over what they reject."""
+
+    def run(self, op: OperationContext, *, positions: list[list[int]], limit: int | None) -> None:
+        op.spawn("probe.sheds", [{"positions": some} for some in positions])
+        op.adopt_rejects(op.gather(), limit=limit)
+
+
 @register("probe.crowds")
 class Crowds(OperationTask):
     """Spawns so many small children, and adds up what they counted."""
@@ -339,3 +358,13 @@ def stuck(once: str) -> None:
     """Fails until the file is there that it is told of."""
     if not Path(once).exists():
         raise RuntimeError("it is stuck")
+
+
+@register("probe.inner")
+class Inner(OperationTask):
+    """A part of another operation's work."""
+
+    is_internal = True
+
+    def run(self, op: OperationContext, **data: Any) -> Any:
+        return data

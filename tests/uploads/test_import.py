@@ -62,7 +62,16 @@ def test_the_events_tell_the_whole_story(client: Client) -> None:
     events = client.get(f"/operations/{operation.pk}/events/").json()["results"]
     kinds = [event["kind"] for event in events]
     facts = [kind for kind in kinds if kind != "progress"]
-    assert facts == ["created", "started", "uploads.detected", "step", "reject", "succeeded"]
+    assert facts == [
+        "created",
+        "started",
+        "uploads.detected",
+        "step",
+        "reject",
+        "uploads.batch",
+        "uploads.completed",
+        "succeeded",
+    ]
     assert kinds[-2] == "progress"
     assert [event["sequence"] for event in events] == list(range(1, len(kinds) + 1))
 

@@ -18,13 +18,14 @@ from uploads.column_types import TypeTally, cast
 from uploads.layout import Layout
 from uploads.parsing import ParsedBlock, RowReject, parse
 from uploads.parts import write_part
+from uploads.table_schema import Schema
 
 LAYOUT = Layout("csv", "utf-8", ",", '"', ("id", "name", "note"), data_offset=100, data_line=1000)
 
 
 def parse_bytes(data: bytes, layout: Layout = LAYOUT, types: dict[str, str] | None = None) -> ParsedBlock:
     start = Cursor(layout.data_offset, layout.data_line)
-    return parse(Block(start, Cursor(start.offset + len(data), 0), data), layout, types)
+    return parse(Block(start, Cursor(start.offset + len(data), 0), data), layout, Schema.of_types(types or {}))
 
 
 def only_reject(data: bytes, layout: Layout = LAYOUT) -> RowReject:

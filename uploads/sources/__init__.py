@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from ..batches import Source
 from ..layout import Layout
+from ..table_schema import Schema
 
 
-def source_of(path: Path, layout: Layout, types: Mapping[str, str]) -> Source:
-    """The rows of the file at `path`, columns of `types` in those types, in a worker only: it loads pyarrow."""
+def source_of(path: Path, layout: Layout, schema: Schema) -> Source:
+    """The rows of the file at `path`, columns of `schema` as it says, in a worker only: it loads pyarrow."""
     if layout.format == "jsonl":
         from .json_lines import JsonLinesSource
 
-        return JsonLinesSource(path, layout, types)
+        return JsonLinesSource(path, layout, schema)
     if layout.format == "xlsx":
         from .workbook import WorkbookSource
 
-        return WorkbookSource(path, layout, types)
+        return WorkbookSource(path, layout, schema)
     if layout.format == "parquet":
         from .parquet import ParquetSource
 
-        return ParquetSource(path, layout, types)
+        return ParquetSource(path, layout, schema)
     from .delimited import DelimitedSource
 
-    return DelimitedSource(path, layout, types)
+    return DelimitedSource(path, layout, schema)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,24 +11,31 @@ from ..archives import PackedFile, PlainFile, open_unpacked
 from ..batches import Batch
 from ..column_types import CANDIDATES
 from ..layout import Layout
+from ..ranges import Range
+from ..table_schema import Schema
 
-#: Half the memory of 4 MiB at the same speed, a smoother bar, and a cancel that is heard sooner.
-BLOCK_BYTES = 2 * 2**20
+#: A checkpoint costs some 6 ms of processor time and a block of this size 45; half of it would be 6 % slower.
+BLOCK_BYTES = 4 * 2**20
 
 
 class DelimitedSource:
     text_types: tuple[str, ...] = CANDIDATES
 
-    def __init__(self, path: Path, layout: Layout, types: Mapping[str, str]) -> None:
-        self.path, self.layout, self.types = path, layout, types
+    def __init__(self, path: Path, layout: Layout, schema: Schema, part: Range | None = None) -> None:
+        self.path, self.layout, self.schema = path, layout, schema
+        self.first = part.start if part else blocks.Cursor.at_data(layout)
+        self.stop = part.stop if part else None
 
     def batches(self, cursor: dict[str, Any] | None) -> Iterator[Batch]:
-        start = blocks.Cursor(**cursor) if cursor else blocks.Cursor.at_data(self.layout)
+        start = blocks.Cursor(**cursor) if cursor else self.first
         with open_unpacked(self.path, self.layout.compression) as file:
-            for block in blocks.cut(file, self.layout, start, block_bytes=BLOCK_BYTES):
-                parsed = parsing.parse(block, self.layout, self.types or None)
+            for block in blocks.cut(file, self.layout, start, block_bytes=BLOCK_BYTES, stop=self.stop):
+                parsed = parsing.parse(block, self.layout, self.schema)
                 yield Batch(parsed.table, parsed.rejects, vars(block.end), self._fraction(file, block))
 
     def _fraction(self, file: PlainFile | PackedFile, block: blocks.Block) -> float:
-        """Of a plain file exactly; of a packed one as far as it was read, a block ahead."""
-        return file.fraction if self.layout.compression else block.end.offset / file.size
+        """Of a plain file, or a range of it, exactly; of a packed one as far as it was read, a block ahead."""
+        if self.layout.compression:
+            return file.fraction
+        first = self.first.offset
+        return min(1.0, (block.end.offset - first) / max(1, (self.stop or file.size) - first))

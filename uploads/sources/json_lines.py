@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,11 @@ import pyarrow as pa
 from .. import json_lines
 from ..archives import open_unpacked
 from ..batches import Batch, RowReject
-from ..column_types import TEXT_DATES, as_text, enforce, misfit
+from ..column_types import TEXT_DATES, as_text
+from ..conformance import enforce
 from ..json_lines import Objects
 from ..layout import Layout
+from ..table_schema import Schema
 
 BLOCK_BYTES = 2 * 2**20
 _COLUMNS = (
@@ -30,8 +32,8 @@ _COLUMNS = (
 class JsonLinesSource:
     text_types: tuple[str, ...] = TEXT_DATES
 
-    def __init__(self, path: Path, layout: Layout, types: Mapping[str, str]) -> None:
-        self.path, self.layout, self.types = path, layout, types
+    def __init__(self, path: Path, layout: Layout, schema: Schema) -> None:
+        self.path, self.layout, self.schema = path, layout, schema
         self.columns = dict.fromkeys(layout.columns)
 
     def batches(self, cursor: dict[str, Any] | None) -> Iterator[Batch]:
@@ -46,11 +48,11 @@ class JsonLinesSource:
     def _take(self, found: Objects) -> tuple[pa.Table, list[RowReject]]:
         table = pa.table(self._columns(found.rows))
         rejects = found.rejects
-        if self.types:
-            table, misfits = enforce(table, self.types)
+        if self.schema:
+            table, misfits = enforce(table, self.schema)
             rejects = rejects + [
-                json_lines.row_reject(*found.place(found.indices[row]), "type_error", misfit(value, kind), name)
-                for row, name, value, kind in misfits
+                json_lines.row_reject(*found.place(found.indices[one.row]), one.code, one.problem, one.column)
+                for one in misfits
             ]
             rejects.sort(key=lambda reject: reject.line)
         return table, rejects

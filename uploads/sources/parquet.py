@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import datetime
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..batches import RAW_BYTES, Batch, RowReject
-from ..column_types import enforce, misfit
+from ..conformance import enforce
 from ..layout import Layout
 from ..parquet import bad_parquet, has_nested_dictionaries, open_parquet
+from ..table_schema import Schema
 
 BATCH_ROWS = 16_384
 #: What one batch may take in memory; rows that are longer come in smaller batches, one at least.
@@ -32,8 +33,8 @@ _EXACT_DIGITS = 15
 class ParquetSource:
     text_types: tuple[str, ...] = ()
 
-    def __init__(self, path: Path, layout: Layout, types: Mapping[str, str]) -> None:
-        self.path, self.layout, self.types = path, layout, types
+    def __init__(self, path: Path, layout: Layout, schema: Schema) -> None:
+        self.path, self.layout, self.schema = path, layout, schema
 
     def batches(self, cursor: dict[str, Any] | None) -> Iterator[Batch]:
         done = cursor["row"] if cursor else 0
@@ -74,11 +75,11 @@ class ParquetSource:
         if broken:
             places = np.delete(places, sorted(broken))
             table = table.take(pa.array(places))
-        if self.types:
-            table, misfits = enforce(table, self.types)
+        if self.schema:
+            table, misfits = enforce(table, self.schema)
             rejects += [
-                _reject(done + int(places[row]), name, "type_error", misfit(value, kind), raw, int(places[row]))
-                for row, name, value, kind in misfits
+                _reject(done + int(places[one.row]), one.column, one.code, one.problem, raw, int(places[one.row]))
+                for one in misfits
             ]
         rejects.sort(key=lambda reject: reject.line)
         return table, rejects

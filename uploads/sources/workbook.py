@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,12 @@ import numpy as np
 import pyarrow as pa
 
 from ..batches import RAW_BYTES, Batch, RowReject
-from ..column_types import TEXT_DATES, enforce, misfit
+from ..column_types import TEXT_DATES
+from ..conformance import enforce
 from ..layout import Layout
 from ..refusals import Refusal
 from ..sheets import ERROR, Cells, Row
+from ..table_schema import Schema
 from ..workbook import Workbook
 from .cells import ColumnBuilder
 
@@ -28,8 +30,8 @@ _STRINGS_AT_ONCE = 50_000
 class WorkbookSource:
     text_types: tuple[str, ...] = TEXT_DATES
 
-    def __init__(self, path: Path, layout: Layout, types: Mapping[str, str]) -> None:
-        self.path, self.layout, self.types = path, layout, types
+    def __init__(self, path: Path, layout: Layout, schema: Schema) -> None:
+        self.path, self.layout, self.schema = path, layout, schema
         self.first = layout.data_offset
         self.width = len(layout.columns)
 
@@ -48,12 +50,9 @@ class WorkbookSource:
         good = [row for row in rows if not row.surplus and max(row.kinds) < ERROR] if bad else rows
         rejects = [self._fault(row) for row in bad]
         table = self._table(good)
-        if self.types:
-            table, misfits = enforce(table, self.types)
-            rejects += [
-                self._reject(good[index], name, "type_error", misfit(value, kind))
-                for index, name, value, kind in misfits
-            ]
+        if self.schema:
+            table, misfits = enforce(table, self.schema)
+            rejects += [self._reject(good[one.row], one.column, one.code, one.problem) for one in misfits]
             rejects.sort(key=lambda reject: reject.line)
         return table, rejects
 

@@ -1,0 +1,75 @@
+"""What an import is measured against, each alone in a process: `python -m benchmarks.import_baselines blocks FILE`."""
+
+from __future__ import annotations
+
+import csv
+import json
+import resource
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+
+def blocks(path: Path, folder: Path) -> int:
+    """The same cutting, parsing, tallying and writing as the operation's, without an operation around it."""
+    from uploads.blocks import Cursor, blocks
+    from uploads.column_types import TypeTally
+    from uploads.layout import inspect
+    from uploads.parsing import parse
+    from uploads.parts import write_part
+    from uploads.sources.delimited import BLOCK_BYTES
+
+    layout, rows = inspect(path, path.name), 0
+    tally = TypeTally(layout.columns)
+    for number, block in enumerate(blocks(path, layout, Cursor.at_data(layout), block_bytes=BLOCK_BYTES)):
+        parsed = parse(block, layout)
+        tally.add(parsed.table)
+        write_part(parsed.table, folder / f"{number:06d}.parquet")
+        rows += parsed.table.num_rows
+    return rows
+
+
+def duckdb(path: Path, folder: Path) -> int:
+    """Its COPY from CSV to Parquet, on one thread as each of our processes, with types that it finds by itself."""
+    import duckdb
+
+    engine = duckdb.connect(config={"threads": 1})
+    engine.execute(f"COPY (FROM read_csv('{path}')) TO '{folder / 'all.parquet'}' (FORMAT parquet, COMPRESSION zstd)")
+    return int(engine.execute(f"SELECT count(*) FROM '{folder / 'all.parquet'}'").fetchall()[0][0])
+
+
+def reader(path: Path, folder: Path) -> int:
+    """What people write by hand: `csv.reader`, the types by name, a list of what does not fit; nothing is stored."""
+    kinds = {"id": int, "quantity": int, "price": float, "active": "true".__eq__, "day": date.fromisoformat}
+    good, bad = 0, []
+    with path.open(newline="", encoding="utf-8", errors="replace") as file:
+        rows = csv.reader(line.replace("\0", "") for line in file)
+        header = next(rows)
+        read: list[Callable[[str], object]] = [kinds.get(name, str) for name in header]
+        for row in rows:
+            try:
+                [to(value) if value else None for to, value in zip(read, row, strict=True)]
+                good += 1
+            except ValueError as error:
+                bad.append((rows.line_num, str(error)))
+    return good
+
+
+def measured(name: str, path: Path) -> dict[str, float]:
+    folder = Path(tempfile.mkdtemp(prefix="lro-bench-"))
+    try:
+        began, cpu = time.perf_counter(), time.process_time()
+        rows = {"blocks": blocks, "duckdb": duckdb, "reader": reader}[name](path, folder)
+        seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
+    finally:
+        shutil.rmtree(folder)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {"rows": rows, "seconds": seconds, "cpu_seconds": cpu, "peak_mb": peak}
+
+
+if __name__ == "__main__":
+    print(json.dumps(measured(sys.argv[1], Path(sys.argv[2]))))
