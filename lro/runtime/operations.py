@@ -43,6 +43,8 @@ class OperationTask:
     single_flight: ClassVar[Literal["queue", "reject", "replace"] | None] = None
     #: A permission that the caller must have, as `app.codename`; None admits every authenticated user.
     permission: ClassVar[str | None] = None
+    #: Only other operations start it, as their child: no request, form or command does.
+    is_internal: ClassVar[bool] = False
 
     @classmethod
     def prepare(cls, data: dict[str, Any], owner: Any) -> dict[str, Any]:

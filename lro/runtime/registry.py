@@ -48,3 +48,16 @@ def find(name: str) -> type[OperationTask]:
 
 def all_classes() -> Iterator[type[OperationTask]]:
     yield from (_classes[name] for name in sorted(_classes))
+
+
+def public_classes() -> Iterator[type[OperationTask]]:
+    """Those that a person may start."""
+    yield from (cls for cls in all_classes() if not cls.is_internal)
+
+
+def find_public(name: str) -> type[OperationTask]:
+    """The class of `name`. Raises `UnknownOperation` too where only other operations may start it."""
+    cls = find(name)
+    if cls.is_internal:
+        raise UnknownOperation(f"'{name}' is started by other operations only.")
+    return cls

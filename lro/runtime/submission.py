@@ -32,7 +32,7 @@ class Submission:
 
 def validate(name: str, data: Any, owner: Any) -> tuple[type[OperationTask], dict[str, Any]]:
     """All cheap checks. Raises UnknownOperation, PermissionDenied, ValidationError; creates nothing."""
-    cls = registry.find(name)
+    cls = registry.find_public(name)
     if cls.permission and not owner.has_perm(cls.permission):
         raise PermissionDenied(f"'{name}' needs the permission {cls.permission}.")
     return cls, _valid(cls, data, owner)

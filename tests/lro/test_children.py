@@ -10,7 +10,7 @@ import pytest
 from django.db import connection
 from django.db.models.functions import Now
 
-from lro.exceptions import LeaseLost, NotAllowedNow
+from lro.exceptions import LeaseLost, NotAllowedNow, UnknownOperation
 from lro.lifecycle import retries, transitions
 from lro.models import Operation
 from lro.runtime import control, executor, fan_out, queueing, reconciler, submission
@@ -325,3 +325,12 @@ def test_a_family_is_deleted_as_a_whole_once_all_have_ended(alice: Any) -> None:
         access.delete(alice, held.pk)
     access.delete(alice, parent.pk)
     assert not Operation.objects.exists()
+
+
+def test_what_is_internal_is_started_by_other_operations_alone(alice: Any) -> None:
+    with pytest.raises(UnknownOperation, match="started by other operations only"):
+        submission.submit("probe.inner", {}, alice)
+    parent = start(alice, child="probe.inner", inputs=[{"n": 1}])
+    work_off()
+    assert fresh(parent).state == "succeeded"
+    assert [child.result for child in children(parent)] == [{"n": 1}]

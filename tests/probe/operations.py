@@ -339,3 +339,13 @@ def stuck(once: str) -> None:
     """Fails until the file is there that it is told of."""
     if not Path(once).exists():
         raise RuntimeError("it is stuck")
+
+
+@register("probe.inner")
+class Inner(OperationTask):
+    """A part of another operation's work."""
+
+    is_internal = True
+
+    def run(self, op: OperationContext, **data: Any) -> Any:
+        return data
