@@ -1,0 +1,26 @@
+"""From the name of an operation and its input to the calculation. Imports what computes, so in a worker only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .calculation import Calculation
+
+
+def calculation_of(name: str, data: dict[str, Any]) -> Calculation:
+    kind = name.partition(".")[2]
+    if kind == "monte-carlo":
+        from .simulating import simulation
+
+        return simulation(data)
+    if kind == "bootstrap":
+        from .bootstrapping import Bootstrap
+
+        return Bootstrap(data)
+    if kind == "describe":
+        from .describing import Description
+
+        return Description(data)
+    from .regressing import Regression
+
+    return Regression(data)
