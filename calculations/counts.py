@@ -31,6 +31,9 @@ class BinCounts:
         return np.linspace(self.low, self.high, self.bins + 1)
 
     def add(self, values: Floats) -> None:
+        """Numbers that are not finite are no one's: whoever counts sums too, and sees them there."""
+        if not np.isfinite(values).all():
+            return
         place = (values - self.low) * (1.0 / self.width)
         np.clip(place, -1.0, self.bins, out=place)
         place += 1.0

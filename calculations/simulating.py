@@ -212,8 +212,7 @@ class PortfolioRisk(Simulation):
             yield observed
 
     def _observe(self, tally: Sample, losses: Floats) -> list[Floats]:
-        if np.isfinite(losses).all():
-            tally.histogram.add(losses)
+        tally.histogram.add(losses)
         excess = np.maximum(losses - self.threshold, 0.0)
         return [losses, (excess > 0).astype(np.float64), excess]
 
