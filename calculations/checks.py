@@ -18,6 +18,8 @@ from .memory import memory_bytes
 MEMORY_LIMIT = 256 * 2**20
 MAX_POINTS = 1_000
 MAX_COLUMNS = 60
+MAX_CORRELATED = 30
+MAX_BINS = 4_000
 _NUMERIC = ("integer", "number")
 #: A simulation has at least so many blocks, where it has the paths: standard errors and shards need them.
 _BLOCKS = 32
@@ -157,6 +159,13 @@ def describe(data: dict[str, Any]) -> dict[str, Any]:
     if data.get("group_by"):
         _known(dataset, data["group_by"], "/group_by")
     types = {column["name"]: column["type"] for column in dataset.columns}
+    numeric = sum(types[name] in _NUMERIC for name in columns)
+    if data["correlation"] and numeric > MAX_CORRELATED:
+        message = f"There are {numeric} numeric columns, at most {MAX_CORRELATED} are correlated at once; name some."
+        raise refuse("too_many_columns", "/columns", message)
+    if numeric * data["bins"] > MAX_BINS:
+        message = f"{numeric} histograms of {data['bins']} bins are too much for one answer; take fewer bins."
+        raise refuse("bad_params", "/bins", message)
     return {**data, "columns": [[name, types[name]] for name in dict.fromkeys(columns)]}
 
 

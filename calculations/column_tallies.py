@@ -46,7 +46,7 @@ class NumberTally:
         found = self.values.quantiles(quantiles, low, high)
         return {
             **summary,
-            "quantiles": {f"{share:g}": value for share, value in zip(quantiles, found, strict=True)},
+            "quantiles": [{"share": share, "value": value} for share, value in zip(quantiles, found, strict=True)],
             "quantile_error": self.values.relative_error,
             "histogram": {"low": low, "high": high, "counts": self._histogram(bins)} if bins else None,
         }

@@ -19,8 +19,8 @@ from .simulating import versions
 
 #: What all columns share, so that the tally stays small enough for a checkpoint.
 _VALUE_ROOM, _DISTINCT_ROOM, _GROUP_ROOM = 16_384, 4_096, 500
-#: So many groups stand in the result too, not in the file alone.
-_SHOWN_GROUPS = 50
+#: Groups stand in the result too, not in the file alone, up to so many of them, and so many figures.
+_SHOWN_GROUPS, _SHOWN_FIGURES = 50, 1_500
 _SHOWN_HISTOGRAMS = 12
 
 
@@ -124,8 +124,8 @@ class Description(Calculation):
                 "matrix": correlations(tally.products),
             }
         if tally.groups is not None:
-            shown = itertools.islice(self._group_rows(tally.groups), _SHOWN_GROUPS)
             header = self._group_header()
+            shown = itertools.islice(self._group_rows(tally.groups), min(_SHOWN_GROUPS, _SHOWN_FIGURES // len(header)))
             answer["groups"] = {
                 "count": len(tally.groups.rows),
                 "table": [dict(zip(header, row, strict=True)) for row in shown],

@@ -115,7 +115,7 @@ def _slices_of_extremes(table: Floats, shifts: NDArray[np.int64]) -> Iterator[Fl
     """The same, never scaling what is left, as it could become too small for a float."""
     rest = table.copy()
     while True:
-        whole = np.rint(np.ldexp(rest, shifts))
+        whole = np.trunc(np.ldexp(rest, shifts))  # rounding up could exceed the largest float
         yield whole
         rest -= np.ldexp(whole, -shifts)
         if not rest.any():

@@ -75,6 +75,11 @@ class DistinctResult(serializers.Serializer[Any]):
     error = serializers.FloatField(help_text="The standard error as a share of the count; 0 where it is exact.")
 
 
+class QuantileResult(serializers.Serializer[Any]):
+    share = serializers.FloatField()
+    value = serializers.FloatField()
+
+
 class ColumnResult(serializers.Serializer[Any]):
     name = serializers.CharField()
     type = serializers.CharField()
@@ -86,7 +91,7 @@ class ColumnResult(serializers.Serializer[Any]):
     std = _number("Of a sample: over the count less 1.")
     min = serializers.JSONField(required=False)
     max = serializers.JSONField(required=False)
-    quantiles = serializers.DictField(child=serializers.FloatField(), required=False)
+    quantiles = QuantileResult(many=True, required=False)
     quantile_error = _number("By how much of itself a quantile may be off at most; 0 where they are exact.")
     histogram = HistogramResult(required=False, allow_null=True)
 

@@ -176,6 +176,13 @@ def test_what_takes_too_much_memory_to_resample_is_refused_before_it_is_read(pos
     assert "3,052 MiB" in answer.json()["detail"]
 
 
+def test_too_many_correlations_or_bins_are_refused(post: Any, imported: Any) -> None:
+    names = [f"c{n}" for n in range(31)]
+    dataset = imported({name: [1, 2] for name in names}, dict.fromkeys(names, "integer"))
+    assert problem(post("describe", dataset=dataset, correlation=True)) == (422, "too_many_columns", "/columns")
+    assert problem(post("describe", dataset=dataset, bins=200)) == (422, "bad_params", "/bins")
+
+
 def test_too_many_columns_are_refused(post: Any, imported: Any) -> None:
     dataset = imported({f"c{n}": [1, 2] for n in range(61)}, {})
     assert problem(post("describe", dataset=dataset)) == (422, "too_many_columns", "/columns")
