@@ -56,5 +56,5 @@ class BlockLoop:
 
 def tell(op: OperationContext, calculation: Calculation, tally: Any, done: int) -> None:
     """What the answer would be now, for the people who watch."""
-    answer = calculation.answer(tally)
-    op.event("calculations.partial", {"blocks": done, "of": calculation.blocks, **answer})
+    told = calculation.partial(tally)
+    op.event("calculations.partial", {"blocks": done, "of": calculation.blocks, **told})

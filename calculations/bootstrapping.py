@@ -129,7 +129,7 @@ def _load(dataset: datasets.Dataset, column: str, other: str | None, name: str) 
 
 def _rows(table: Any, column: str, other: str | None, name: str, part: int) -> tuple[list[Any], int]:
     if name != "difference_of_means":
-        return complete(table, [column, *([other] if other else [])], part)
+        return complete([numbers(table, each, part) for each in (column, other) if each])
     values, present = numbers(table, column, part)
     labels, codes = groups(table, str(other))
     named = np.array(labels, dtype=object)[codes]

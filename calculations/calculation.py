@@ -69,8 +69,12 @@ class Calculation:
         return {}
 
     def answer(self, tally: Any) -> dict[str, Any]:
-        """What the blocks so far say: of one size, cheap, and the result once all are there."""
+        """What the blocks so far say: of one size, and the result once all are there."""
         raise NotImplementedError
+
+    def partial(self, tally: Any) -> dict[str, Any]:
+        """What is told of the answer while it is computed: at most 64 KB."""
+        return self.answer(tally)
 
     def tables(self, tally: Any) -> list[Table]:
         return []

@@ -30,19 +30,25 @@ def numbers(table: Any, name: str, part: int) -> tuple[Floats, Mask]:
     return values, present
 
 
-def complete(table: Any, names: Sequence[str], part: int) -> tuple[list[Floats], int]:
+def complete(columns: Sequence[tuple[Floats, Mask]]) -> tuple[list[Floats], int]:
     """The columns of the rows that miss none of them, and how many rows do."""
-    found = [numbers(table, name, part) for name in names]
-    present = np.logical_and.reduce([mask for _, mask in found])
-    return [values[present] for values, _ in found], int(len(present) - present.sum())
+    present = np.logical_and.reduce([mask for _, mask in columns])
+    return [values[present] for values, _ in columns], int(len(present) - present.sum())
 
 
-def hashes(table: Any, name: str) -> NDArray[np.uint64]:
-    """Of the values that are there, each once."""
+def number_hashes(values: Floats) -> NDArray[np.uint64]:
+    """SplitMix64 of the bits; the two zeros are one number."""
+    bits = (values + 0.0).view(np.uint64)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        bits = (bits ^ (bits >> np.uint64(shift))) * np.uint64(factor)
+    return np.asarray(bits ^ (bits >> np.uint64(31)))
+
+
+def word_hashes(column: Any) -> NDArray[np.uint64]:
+    """Of the values that are there."""
     import polars as pl
 
-    column = pl.Series(table.column(name)).drop_nulls().unique()
-    return column.hash(seed=0).to_numpy()
+    return pl.Series(column.drop_null()).hash(seed=0).to_numpy()
 
 
 def groups(table: Any, name: str) -> tuple[list[Any], NDArray[np.int64]]:

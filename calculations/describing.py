@@ -13,15 +13,15 @@ from lro import datasets
 
 from .calculation import Calculation, Table
 from .column_tallies import GroupTally, NumberTally, WordTally, correlations
-from .columns import complete, groups, hashes, numbers, read_part
-from .exact import ExactProducts
+from .columns import Mask, complete, groups, number_hashes, numbers, read_part, word_hashes
+from .exact import ExactProducts, Floats
 from .simulating import versions
 
 #: What all columns share, so that the tally stays small enough for a checkpoint.
 _VALUE_ROOM, _DISTINCT_ROOM, _GROUP_ROOM = 16_384, 4_096, 500
 #: Groups stand in the result too, not in the file alone, up to so many of them, and so many figures.
 _SHOWN_GROUPS, _SHOWN_FIGURES = 50, 1_500
-_SHOWN_HISTOGRAMS = 12
+_TOLD_BINS = 1_000
 
 
 @dataclass
@@ -90,33 +90,30 @@ class Description(Calculation):
         names = [name for name, _ in self.columns] + ([self.group_by] if self.group_by else [])
         table = read_part(self.dataset, block, names)
         tally.rows += table.num_rows
+        found = {name: numbers(table, name, block) for name in self.numeric}
         for (name, kind), column in zip(self.columns, tally.columns, strict=True):
             if isinstance(column, NumberTally):
-                values, present = numbers(table, name, block)
-                column.add(values[present], int((~present).sum()), hashes(table, name))
+                values, present = found[name]
+                values = values[present]
+                column.add(values, len(present) - len(values), number_hashes(values))
             else:
-                missing = table.column(name).null_count
-                column.add(table.num_rows - missing, missing, _ends(table.column(name), kind), hashes(table, name))
+                words = table.column(name)
+                missing = words.null_count
+                column.add(len(words) - missing, missing, _ends(words, kind), word_hashes(words))
         if tally.groups is not None:
-            self._add_groups(tally.groups, table, block)
+            self._add_groups(tally.groups, table, found)
         if tally.products is not None:
-            rows, _ = complete(table, self.numeric, block)
+            rows, _ = complete(list(found.values()))
             tally.products.add(np.vstack([np.ones_like(rows[0]), *rows]))
 
-    def _add_groups(self, tally: GroupTally, table: Any, block: int) -> None:
+    def _add_groups(self, tally: GroupTally, table: Any, found: dict[str, tuple[Floats, Mask]]) -> None:
         labels, codes = groups(table, str(self.group_by))
         tally.count(labels, codes)
-        for index, name in enumerate(self.numeric):
-            values, present = numbers(table, name, block)
+        for index, (values, present) in enumerate(found.values()):
             tally.add(index, labels, codes[present], values[present])
 
     def answer(self, tally: DescriptionTally) -> dict[str, Any]:
-        bins = self.bins if tally.rows == self.total or len(self.columns) <= _SHOWN_HISTOGRAMS else 0
-        described = [
-            {"name": name, "type": kind, **column.summary(self.quantiles, bins)}
-            for (name, kind), column in zip(self.columns, tally.columns, strict=True)
-        ]
-        answer: dict[str, Any] = {"rows": tally.rows, "columns": described}
+        answer = self._described(tally, self.bins)
         if tally.products is not None:
             answer["correlation"] = {
                 "columns": self.numeric,
@@ -131,6 +128,17 @@ class Description(Calculation):
                 "table": [dict(zip(header, row, strict=True)) for row in shown],
             }
         return answer
+
+    def partial(self, tally: DescriptionTally) -> dict[str, Any]:
+        """Without groups and correlations; with histograms where they are few."""
+        return self._described(tally, self.bins if len(self.numeric) * self.bins <= _TOLD_BINS else 0)
+
+    def _described(self, tally: DescriptionTally, bins: int) -> dict[str, Any]:
+        columns = [
+            {"name": name, "type": kind, **column.summary(self.quantiles, bins)}
+            for (name, kind), column in zip(self.columns, tally.columns, strict=True)
+        ]
+        return {"rows": tally.rows, "columns": columns}
 
     def tables(self, tally: DescriptionTally) -> list[Table]:
         if tally.groups is None:

@@ -14,7 +14,7 @@ from scipy.special import fdtrc, stdtr, stdtrit
 from lro import Fail, datasets
 
 from .calculation import Calculation
-from .columns import complete, read_part
+from .columns import complete, numbers, read_part
 from .decimals import powers, rests
 from .describing import dataset_provenance
 from .exact import ExactProducts
@@ -65,7 +65,8 @@ class Regression(Calculation):
 
     def add(self, tally: RegressionTally, block: int) -> None:
         names = [*self.predictors, self.target]
-        columns, missing = complete(read_part(self.dataset, block, names), names, block)
+        table = read_part(self.dataset, block, names)
+        columns, missing = complete([numbers(table, name, block) for name in names])
         rows = len(columns[-1])
         tally.rows += rows
         tally.missing += missing

@@ -131,7 +131,7 @@ class DescribeInput(serializers.Serializer[Any]):
         child=serializers.CharField(), required=False, allow_null=True, help_text="All of them, where left out."
     )
     quantiles = serializers.ListField(
-        child=FiniteField(min_value=0, max_value=1), max_length=50, default=[0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99]
+        child=FiniteField(min_value=0, max_value=1), max_length=12, default=[0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99]
     )
     bins = serializers.IntegerField(min_value=1, max_value=200, default=40)
     group_by = serializers.CharField(required=False, allow_null=True)

@@ -163,4 +163,4 @@ def test_the_tally_of_many_columns_fits_a_checkpoint(imported: Any, post: Any) -
     assert len(json.dumps(tally.to_json())) < 250_000
     run_due()
     operation.refresh_from_db()
-    assert operation.state == "succeeded", operation.error
+    assert operation.state == "succeeded", operation.error["message"]
