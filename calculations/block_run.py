@@ -66,6 +66,7 @@ class BlockRun:
         self, op: OperationContext, calculation: Calculation, name: str, data: dict[str, Any], shards: int
     ) -> None:
         self.op, self.calculation = op, calculation
+        calculation.load(op.check)
         is_split = shards > 1 and calculation.blocks > 1
         self.worker: Alone | Family = (
             Family(op, calculation, shards, name, data) if is_split else Alone(op, calculation)
@@ -116,6 +117,7 @@ def beginning(calculation: Calculation) -> Standing:
 
 def run_span(op: OperationContext, calculation: Calculation, first: int, last: int, whole: str) -> dict[str, Any]:
     """A child's share: its blocks' tally."""
+    calculation.load(op.check)
     cursor = op.cursor or {"done": first}
     tally = calculation.read(cursor["tally"]) if "tally" in cursor else calculation.empty()
     loop = BlockLoop(op, calculation, whole, first, last)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -51,11 +51,15 @@ class Bootstrap(Calculation):
         self.name: str = data["statistic"]
         self.confidence: float = data["confidence"]
         self.total = data["resamples"]
-        self.data, self.missing = _load(self.dataset, data["column"], data.get("other"), self.name)
+        self.statistic = statistic(self.name, data["quantile"])
+        self._columns: tuple[str, str | None] = data["column"], data.get("other")
+
+    def load(self, check: Callable[[], None]) -> None:
+        """The columns; with them it is known how many blocks there are."""
+        self.data, self.missing = _load(self.dataset, *self._columns, self.name, check)
         self.rows = len(self.data[0])
         if self.rows < 3:
             raise Fail("too_few_rows", f"There are {self.rows} complete rows, a bootstrap needs at least 3.")
-        self.statistic = statistic(self.name, data["quantile"])
         self.observed = float(self.statistic.of(*self.data))
         self._block_resamples = max(1, _BLOCK_DRAWS // self.rows)
         self.blocks = math.ceil(self.total / self._block_resamples)
@@ -112,10 +116,13 @@ class Bootstrap(Calculation):
         return {**own, **dataset_provenance(self.dataset)}
 
 
-def _load(dataset: datasets.Dataset, column: str, other: str | None, name: str) -> tuple[list[Floats], int]:
+def _load(
+    dataset: datasets.Dataset, column: str, other: str | None, name: str, check: Callable[[], None]
+) -> tuple[list[Floats], int]:
     """The columns of the complete rows of all parts, and how many rows are not."""
     parts, missing = [], 0
     for part in range(len(dataset.part_rows)):
+        check()
         table = read_part(dataset, part, [column, *([other] if other else [])])
         rows, gaps = _rows(table, column, other, name, part)
         parts.append(rows)

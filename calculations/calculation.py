@@ -6,7 +6,7 @@ numbers. So the answer is the same to the last digit however the blocks are deal
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from lro import Fail
@@ -40,6 +40,9 @@ class Calculation:
     #: The blocks of the first round; each later one goes on to four times as many. Where rounds end is a matter of the
     #: input alone, so that whether an answer is good enough does not depend on who computed it.
     first_round: int = 16
+
+    def load(self, check: Callable[[], None]) -> None:
+        """Read what all blocks need; `check` is called often, and raises where that should end."""
 
     def empty(self) -> Any:
         raise NotImplementedError

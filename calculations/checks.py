@@ -220,7 +220,7 @@ def sweep(data: dict[str, Any], owner: Any) -> dict[str, Any]:
     base: dict[str, Any] = dict(data["base"])
     for name, value in _trials(grid):
         base = _tried(task, base, point_input(base, {**first, name: value}), owner, f"/grid/{name}")
-    return {**data, "base": base, "points": count}
+    return {**data, "base": base, "points": count, "is_seed_drawn": "seed" not in data["base"] and "seed" in base}
 
 
 def _trials(grid: dict[str, list[Any]]) -> Iterable[tuple[str, Any]]:

@@ -7,7 +7,6 @@ from typing import Any
 
 from .calculation import Calculation
 
-
 #: Read by the libraries when they are first imported: one thread each, as children are what there is for more cores.
 _THREADS = ("OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS")
 

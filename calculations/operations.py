@@ -22,6 +22,11 @@ class BlockOperation(OperationTask):
     def tags(cls, prepared: dict[str, Any]) -> list[str]:
         return [datasets.tag(prepared["dataset"])] if "dataset" in prepared else []
 
+    @classmethod
+    def identity(cls, prepared: dict[str, Any]) -> Any:
+        """Two requests without a seed are the same, though another one was drawn for each."""
+        return {**prepared, "seed": None} if prepared.get("is_seed_drawn") else prepared
+
     def run(self, op: OperationContext, *args: Any, **data: Any) -> dict[str, Any]:
         from .block_run import BlockRun
         from .kinds import calculation_of
@@ -32,7 +37,9 @@ class BlockOperation(OperationTask):
 
 def _with_seed(data: dict[str, Any]) -> dict[str, Any]:
     """Whoever gives no seed is told the one that was drawn, and can have the same digits again."""
-    return data if data.get("seed") is not None else {**data, "seed": secrets.randbits(_SEED_BITS)}
+    if data.get("seed") is not None:
+        return data
+    return {**data, "seed": secrets.randbits(_SEED_BITS), "is_seed_drawn": True}
 
 
 @register("calculations.monte-carlo")
@@ -134,9 +141,14 @@ class Sweep(OperationTask):
         base = prepared["base"]
         return [datasets.tag(base["dataset"])] if "dataset" in base else []
 
+    @classmethod
+    def identity(cls, prepared: dict[str, Any]) -> Any:
+        return {**prepared, "base": {**prepared["base"], "seed": None}} if prepared["is_seed_drawn"] else prepared
+
     def run(self, op: OperationContext, *args: Any, **data: Any) -> dict[str, Any]:
         from .sweeping import SweepRun
 
+        data.pop("is_seed_drawn")
         return SweepRun(op, **data).run()
 
 
