@@ -66,7 +66,9 @@ def timed(name: str, *values: Any) -> float:
         "from benchmarks import calculations as own\n"
         f"began = time.perf_counter(); own.{name}({', '.join(map(repr, values))}); print(time.perf_counter() - began)"
     ).replace("PosixPath", "pathlib.PosixPath")
-    return float(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True).stdout)
+    return float(
+        subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True).stdout.split()[-1]
+    )
 
 
 def through(stack: Any, kind: str, **data: Any) -> tuple[float, Any]:

@@ -6,8 +6,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-#: What is done now and then may take at most this share of the time.
-_SHARE = 0.05
+#: What is done now and then may take this share of the time, unless more than so many seconds would pass until again.
+_SHARE = 0.02
+_LONGEST_PAUSE = 2.0
 
 
 class Pace:
@@ -26,4 +27,4 @@ class Pace:
         began = time.monotonic()
         yield
         ended = time.monotonic()
-        self._next = ended + max(self._seconds, (ended - began) / _SHARE)
+        self._next = ended + max(self._seconds, min(_LONGEST_PAUSE, (ended - began) / _SHARE))
