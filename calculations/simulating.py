@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import platform
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from .memory import ANTITHETIC, SOBOL
 from .options import Option
 from .portfolios import Portfolio
 from .random_draws import Draws, draws, generator
+from .samples import Sample
 
 #: Paths of a block whose payoffs the histogram of an option shows: all of them would cost a fifth of the time.
 _SHOWN = 4096
@@ -26,37 +26,6 @@ _FINE_BINS = 4096
 _COARSE_BINS = 64
 _OPTION_BINS = 40
 _PILOT_PATHS = 2**16
-
-
-@dataclass
-class Sample:
-    """Sums of observations and of their products, with 1 as the first; and a histogram."""
-
-    sums: ExactProducts
-    histogram: BinCounts
-
-    def merge(self, other: Sample) -> None:
-        self.sums.merge(other.sums)
-        self.histogram.merge(other.histogram)
-
-    def to_json(self) -> dict[str, Any]:
-        return {"sums": self.sums.to_json(), "histogram": self.histogram.to_json()}
-
-    @property
-    def count(self) -> int:
-        return int(self.sums[0, 0])
-
-    def mean(self, column: int) -> float:
-        return float(self.sums[0, column] / self.count)
-
-    def covariance(self, left: int, right: int) -> float:
-        if self.count < 2:
-            return math.nan
-        product = self.sums[left, right] - self.sums[0, left] * self.sums[0, right] / self.count
-        return float(product / (self.count - 1))
-
-    def standard_error(self, column: int) -> float:
-        return math.sqrt(max(0.0, self.covariance(column, column)) / self.count)
 
 
 class Simulation(Calculation):
