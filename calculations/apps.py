@@ -1,4 +1,4 @@
-"""Compute on a dataset. Its operations will register themselves in `operations.py`."""
+"""Compute on a dataset, or on random paths, and watch the answer sharpen."""
 
 from __future__ import annotations
 

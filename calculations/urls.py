@@ -1,5 +1,10 @@
 from __future__ import annotations
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from . import views
+
+urlpatterns = [
+    path("<uuid:pk>/stop", views.StopView.as_view(), name="calculation-stop"),
+    path("<uuid:pk>/table", views.TableView.as_view(), name="calculation-table"),
+]
