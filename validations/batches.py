@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
+import pyarrow as pa
 
 from lro import datasets
 
@@ -42,5 +43,4 @@ def batches_of(part_rows: Sequence[int], columns: int, *, cells: int | None = No
 def read(dataset: datasets.Dataset, batch: Batch, columns: Sequence[str]) -> Any:
     """The batch as a polars DataFrame of these columns."""
     tables = [dataset.read(part, columns) for part in batch.parts]
-    frames = [pl.DataFrame(pl.from_arrow(table)) for table in tables]
-    return frames[0] if len(frames) == 1 else pl.concat(frames, rechunk=True)
+    return pl.from_arrow(pa.concat_tables(tables), rechunk=False)

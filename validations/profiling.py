@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from dataclasses import asdict
 from datetime import date
@@ -14,6 +15,7 @@ from lro import OperationContext, datasets
 
 from . import rule_sets
 from .batches import Batch, batches_of, read
+from .checks import DTYPES
 from .keys import keys_of
 from .models import owner_of
 from .profiles import MOST_VALUES, PATTERNS, ColumnProfile, proposed
@@ -69,11 +71,13 @@ class ProfileRun:
         column.unique = column.unique and column.count > 1 and column.type in ("string", "integer")
         if not column.unique or len(self.batches) == 1:
             return
-        hashes = HashFile(self.op.tempfile())
+        folder = self.op.tempfile()
+        folder.mkdir()
+        hashes = HashFile(folder / "keys", [DTYPES[column.type]])
         for keys in self._keys(column.name):
             hashes.add(keys)
         column.unique = repeats(hashes, lambda: self._keys(column.name), 0).count == 0
-        hashes.path.unlink()
+        shutil.rmtree(folder)
         self._checkpoint()
 
     def _keys(self, name: str) -> Any:

@@ -6,7 +6,7 @@ reading compares the suspects' keys themselves. Good data has no suspect, and ne
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from heapq import nsmallest
 from pathlib import Path
@@ -17,7 +17,7 @@ import polars as pl
 
 from .keys import ROW, are_among, hashes_of
 
-#: Hashes that are held at once (64 MB), and distinct keys.
+#: Hashes that are held at once (64 MB, and as much again to sort them), and distinct keys.
 HELD_HASHES, HELD_KEYS = 8_000_000, 1_000_000
 
 
@@ -30,37 +30,83 @@ class Found:
 
 
 class HashFile:
-    """The hashes of the keys read so far, of the batches from 0 on."""
+    """The hashes of the keys read so far, of the batches from 0 on, and beside them the numbers of the rows.
 
-    def __init__(self, path: Path) -> None:
+    Of a single column of whole numbers, dates or the like the values themselves are kept, which need no second reading.
+    """
+
+    def __init__(self, path: Path, dtypes: Sequence[Any]) -> None:
         self.path, self.batches = path, 0
+        self.rows_path = path.with_name(f"{path.name}-rows")
+        self.is_exact = len(dtypes) == 1 and (dtypes[0].is_integer() or dtypes[0].is_temporal())
         path.touch()
 
     def add(self, keys: Any) -> None:
+        values = _as_integers(keys) if self.is_exact else hashes_of(keys)
         with self.path.open("ab") as file:
-            hashes_of(keys).tofile(file)
+            values.tofile(file)
+        if self.is_exact:
+            with self.rows_path.open("ab") as file:
+                keys[ROW].to_numpy().tofile(file)
         self.batches += 1
 
     def suspects(self) -> Iterator[Any]:
         """Hashes that are there more than once, ascending, a bucket of them at a time."""
-        count = self.path.stat().st_size // 8
-        if not count:
+        for _, hashes in self._buckets():
+            repeated = _repeated(hashes)
+            if len(repeated):
+                yield from np.array_split(repeated, -(-len(repeated) // HELD_KEYS))
+
+    def repeats(self, at_most: int) -> Found:
+        """Of exact values: what repeats an earlier one."""
+        count, rows = 0, np.empty(0, dtype=np.int64)
+        numbers = np.memmap(self.rows_path, dtype=np.int64, mode="r") if self.batches and self.size else rows
+        for places, values in self._buckets():
+            repeated = _repeated(values)
+            if not len(repeated):
+                continue
+            likely = np.flatnonzero(pl.Series(values).is_in(pl.Series(repeated).implode()).to_numpy())
+            order = likely[np.argsort(values[likely], kind="stable")]
+            again = order[1:][values[order][1:] == values[order][:-1]]
+            count += len(again)
+            again = again if places is None else places[again]
+            rows = np.sort(np.concatenate([rows, numbers[again]]))[:at_most]
+        return Found(count, rows.tolist())
+
+    @property
+    def size(self) -> int:
+        return self.path.stat().st_size // 8
+
+    def _buckets(self) -> Iterator[tuple[Any, Any]]:
+        """Places in the file (None: all of them) and what is there; equal hashes are in one bucket."""
+        if not self.size:
             return
         stored = np.memmap(self.path, dtype=np.uint64, mode="r")
-        buckets = -(-count // HELD_HASHES)
+        buckets = -(-self.size // HELD_HASHES)
+        if buckets == 1:
+            yield None, np.array(stored)
+            return
         for bucket in range(buckets):
-            hashes = np.sort(stored) if buckets == 1 else np.sort(_bucket(stored, bucket, buckets))
-            repeated = np.unique(hashes[1:][hashes[1:] == hashes[:-1]])
-            yield from np.array_split(repeated, -(-len(repeated) // HELD_KEYS)) if len(repeated) else ()
+            starts = range(0, self.size, HELD_HASHES)
+            slices = ((start, stored[start : start + HELD_HASHES] % np.uint64(buckets)) for start in starts)
+            places = np.concatenate([start + np.flatnonzero(found == bucket) for start, found in slices])
+            yield places, stored[places]
 
 
-def _bucket(stored: Any, bucket: int, buckets: int) -> Any:
-    slices = (stored[start : start + HELD_HASHES] for start in range(0, len(stored), HELD_HASHES))
-    return np.concatenate([part[part % np.uint64(buckets) == bucket] for part in slices])
+def _repeated(hashes: Any) -> Any:
+    """Those that are there more than once, ascending."""
+    ordered = np.sort(hashes)
+    return np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
+
+
+def _as_integers(keys: Any) -> Any:
+    return keys["0"].to_physical().cast(pl.Int64).to_numpy().view(np.uint64)
 
 
 def repeats(hashes: HashFile, read_keys: Callable[[], Iterator[Any]], at_most: int) -> Found:
     """Count the rows that repeat an earlier one, by as many readings as there are buckets of suspects."""
+    if hashes.is_exact:
+        return hashes.repeats(at_most)
     count = 0
     rows: list[int] = []
     for suspects in hashes.suspects():

@@ -28,9 +28,14 @@ class TableRules:
         if rules:
             folder = self.op.tempfile()
             folder.mkdir()
-            self.hash_files = {rule.id: HashFile(folder / str(index)) for index, rule in enumerate(rules)}
+            self.hash_files = {
+                rule.id: HashFile(folder / str(index), self._dtypes(rule)) for index, rule in enumerate(rules)
+            }
             self._catch_up(self.state.batch)
         return self.hash_files
+
+    def _dtypes(self, rule: Rule) -> list[Any]:
+        return [self.plan.schema[name] for name in self.plan.key_columns(rule)]
 
     def settle(self) -> None:
         """Each rule in a checkpoint of its own."""
