@@ -1,7 +1,7 @@
 """Eighteen rules over five million rows through the real operation, beside one bare polars query and pandera.
 
-Each is measured in a process of its own, in turn, with one thread: the time from the claim to the result (reports, events
-and checkpoints included), and the most memory that the process held.
+Each is measured in a process of its own, in turn, with one thread: the time from the claim to the result (reports,
+events and checkpoints included), and the most memory that the process held.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 from statistics import median
@@ -214,10 +215,8 @@ def _pandera(data: dict[str, Any]) -> dict[str, Any]:
         words = {"integer": pl.Int64, "number": pl.Float64, "string": pl.String}
         casts = [pl.col(name).cast(words[kind]) for name, kind in data["types"].items() if kind != "date"]
         frame = frame.with_columns(*casts, pl.col("ordered", "shipped").str.to_date("%Y-%m-%d"))
-    try:
+    with suppress(pa.errors.SchemaErrors):  # there are mistakes
         schema.validate(frame, lazy=True)
-    except pa.errors.SchemaErrors as errors:
-        assert errors.failure_cases.height
     return clock.taken()
 
 

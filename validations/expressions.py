@@ -8,44 +8,34 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import polars as pl
-import sqlglot
 from sqlglot import exp
 
 from . import bounds
+from .expression_parsing import BadExpression, parsed, position_of
+from .expression_values import (
+    ARITHMETIC,
+    BOOLEAN,
+    COMPARISONS,
+    MOMENT,
+    NULL,
+    NUMBER,
+    TEXT,
+    Typed,
+    as_family,
+)
 from .faults import did_you_mean
 from .readings import moments_in, numbers_in
-
-MAX_CHARACTERS = 2_000
-_TEXT, _NUMBER, _BOOLEAN, _MOMENT, _NULL = "text", "a number", "true or false", "a date or time", "null"
-
-
-class BadExpression(Exception):
-    """An expression that cannot be translated: what is wrong, and at which character, from 1."""
-
-    def __init__(self, message: str, position: int, code: str = "bad_expression") -> None:
-        super().__init__(message)
-        self.message, self.position, self.code = message, position, code
-
-
-@dataclass(frozen=True, slots=True)
-class Typed:
-    """A translated expression and which family of values it has."""
-
-    expr: pl.Expr
-    family: str
-    text: str | None = None  # of a text literal
 
 
 def translate(text: str, schema: Mapping[str, Any], as_of: datetime) -> pl.Expr:
     """The expression as a polars one whose value is true, false or null. Raises BadExpression."""
-    tree = _parse(text)
+    tree = parsed(text)
     found = _Translator(schema, as_of).translate(tree)
-    if found.family not in (_BOOLEAN, _NULL):
+    if found.family not in (BOOLEAN, NULL):
         raise BadExpression(f"A condition must be true or false, this one is {found.family}.", 1)
     expr = found.expr.cast(pl.Boolean)
     try:
@@ -53,45 +43,6 @@ def translate(text: str, schema: Mapping[str, Any], as_of: datetime) -> pl.Expr:
     except Exception as error:  # whatever polars refuses, it refuses it here and not in the run
         raise BadExpression(f"This cannot be computed: {str(error).splitlines()[0]}", 1) from error
     return expr
-
-
-def columns_of(text: str) -> set[str]:
-    """The columns that an expression names. Raises BadExpression."""
-    return {column.name for column in _parse(text).find_all(exp.Column)}
-
-
-def _parse(text: str) -> Any:
-    if len(text) > MAX_CHARACTERS:
-        raise BadExpression(f"It has {len(text):,} characters; at most {MAX_CHARACTERS:,} are allowed.", 1)
-    try:
-        trees = sqlglot.parse(text, dialect="duckdb")
-    except sqlglot.errors.ParseError as error:
-        first = error.errors[0]
-        place = _offset(text, first.get("line") or 1, first.get("col") or 1)
-        raise BadExpression(f"{_plain(first.get('description') or 'It cannot be read')}.", place) from None
-    except sqlglot.errors.SqlglotError as error:
-        raise BadExpression(f"It cannot be read: {str(error).splitlines()[0]}", 1) from None
-    except RecursionError:
-        raise BadExpression("It is nested too deeply.", 1) from None
-    if len(trees) != 1 or trees[0] is None:
-        raise BadExpression("It must be one expression.", 1)
-    return trees[0]
-
-
-def _plain(description: str) -> str:
-    """The parser's sentence without the names of its classes."""
-    text = re.sub(r" for <class '[\w.]*\.(\w+)'>", r" of \1", description).rstrip(". ")
-    return text.replace("Required keyword: 'expression' missing", "Something is missing at the right side")
-
-
-def _offset(text: str, line: int, column: int) -> int:
-    before = sum(len(row) + 1 for row in text.split("\n")[: line - 1])
-    return max(1, min(len(text), before + column))
-
-
-def _position(node: exp.Expression) -> int:
-    starts = [part.meta["start"] for part in node.walk() if "start" in part.meta]
-    return min(starts, default=0) + 1
 
 
 class _Translator:
@@ -102,7 +53,7 @@ class _Translator:
         found = _NODES.get(type(node))
         if found is None:
             word = node.name if isinstance(node, exp.Anonymous) else type(node).__name__.upper()
-            raise BadExpression(f"{word} may not be used in a condition.", _position(node))
+            raise BadExpression(f"{word} may not be used in a condition.", position_of(node))
         try:
             return found(self, node)
         except RecursionError:
@@ -111,111 +62,111 @@ class _Translator:
     def of(self, node: Any, family: str) -> pl.Expr:
         """The node's expression, which must be of the family. Null is of every one."""
         found = self.translate(node)
-        if family == _MOMENT and found.text is not None:
+        if family == MOMENT and found.text is not None:
             return self._moment(found.text, node)
-        if found.family not in (family, _NULL):
-            raise BadExpression(f"Here must be {family}, not {found.family}.", _position(node))
+        if found.family not in (family, NULL):
+            raise BadExpression(f"Here must be {family}, not {found.family}.", position_of(node))
         return found.expr
 
     def alike(self, nodes: list[Any]) -> tuple[list[pl.Expr], str]:
         """Values that can be compared with each other, and their family."""
         found = [self.translate(node) for node in nodes]
-        families = {each.family for each in found if each.family != _NULL}
-        if families == {_TEXT, _MOMENT}:
-            return [self.of(node, _MOMENT) for node in nodes], _MOMENT
+        families = {each.family for each in found if each.family != NULL}
+        if families == {TEXT, MOMENT}:
+            return [self.of(node, MOMENT) for node in nodes], MOMENT
         if len(families) > 1:
             message = f"This compares {' with '.join(sorted(families))}; CAST one of them."
-            raise BadExpression(message, _position(nodes[0]))
-        return [each.expr for each in found], families.pop() if families else _NULL
+            raise BadExpression(message, position_of(nodes[0]))
+        return [each.expr for each in found], families.pop() if families else NULL
 
     def _moment(self, text: str, node: Any) -> pl.Expr:
         try:
             return pl.lit(bounds.moment(text, self.as_of))
         except ValueError:
-            raise BadExpression(f"'{text}' is no date or time.", _position(node)) from None
+            raise BadExpression(f"'{text}' is no date or time.", position_of(node)) from None
 
     def column(self, node: exp.Column) -> Typed:
         name = node.name
         if node.table or name not in self.schema:
             shown = node.sql(dialect="duckdb")
             end = did_you_mean(name, self.schema)
-            raise BadExpression(f"There is no column {shown}{end}", _position(node), "unknown_column")
-        return Typed(*_as_family(pl.col(name), self.schema[name]))
+            raise BadExpression(f"There is no column {shown}{end}", position_of(node), "unknown_column")
+        return Typed(*as_family(pl.col(name), self.schema[name]))
 
     def literal(self, node: exp.Literal) -> Typed:
         if node.is_string:
-            return Typed(pl.lit(node.name), _TEXT, node.name)
+            return Typed(pl.lit(node.name), TEXT, node.name)
         number: int | float = float(node.name) if re.search(r"[.eE]", node.name) else int(node.name)
-        return Typed(pl.lit(number if isinstance(number, float) or number < 2**63 else float(number)), _NUMBER)
+        return Typed(pl.lit(number if isinstance(number, float) or number < 2**63 else float(number)), NUMBER)
 
     def cast(self, node: exp.Cast) -> Typed:
         word, value = node.args["to"].sql().partition("(")[0].upper(), self.translate(node.this)
         if word in ("DATE", "TIMESTAMP", "TIMESTAMPTZ", "DATETIME"):
             if value.text is not None:
-                return Typed(self._moment(value.text, node), _MOMENT)
-            expr = value.expr if value.family == _MOMENT else moments_in(value.expr.cast(pl.String))
-            return Typed(expr.dt.truncate("1d") if word == "DATE" else expr, _MOMENT)
+                return Typed(self._moment(value.text, node), MOMENT)
+            expr = value.expr if value.family == MOMENT else moments_in(value.expr.cast(pl.String))
+            return Typed(expr.dt.truncate("1d") if word == "DATE" else expr, MOMENT)
         if word in ("TEXT", "VARCHAR", "STRING", "CHAR"):
-            return Typed(value.expr.cast(pl.String), _TEXT)
+            return Typed(value.expr.cast(pl.String), TEXT)
         if word in ("INT", "INTEGER", "BIGINT", "DOUBLE", "FLOAT", "DECIMAL", "REAL", "NUMERIC"):
-            number = numbers_in(value.expr) if value.family == _TEXT else value.expr.cast(pl.Float64, strict=False)
-            return Typed(number.round() if "INT" in word else number, _NUMBER)
+            number = numbers_in(value.expr) if value.family == TEXT else value.expr.cast(pl.Float64, strict=False)
+            return Typed(number.round() if "INT" in word else number, NUMBER)
         raise BadExpression(
-            f"There is no type {word}; cast to DATE, TIMESTAMP, TEXT, INTEGER or DOUBLE.", _position(node)
+            f"There is no type {word}; cast to DATE, TIMESTAMP, TEXT, INTEGER or DOUBLE.", position_of(node)
         )
 
     def case(self, node: exp.Case) -> Typed:
         if node.this is not None:
-            raise BadExpression("Write CASE WHEN condition THEN value … END.", _position(node))
+            raise BadExpression("Write CASE WHEN condition THEN value … END.", position_of(node))
         branches = node.args["ifs"]
         default = node.args.get("default") or exp.Null()
         values, family = self.alike([branch.args["true"] for branch in branches] + [default])
         chosen = values[-1]
         for branch, value in reversed(list(zip(branches, values, strict=False))):
-            condition = self.of(branch.this, _BOOLEAN).fill_null(False)
+            condition = self.of(branch.this, BOOLEAN).fill_null(False)
             chosen = pl.when(condition).then(value).otherwise(chosen)
         return Typed(chosen, family)
 
     def comparison(self, node: exp.Binary) -> Typed:
         (left, right), _ = self.alike([node.left, node.right])
-        return Typed(_COMPARISONS[type(node)](left, right), _BOOLEAN)
+        return Typed(COMPARISONS[type(node)](left, right), BOOLEAN)
 
     def is_(self, node: exp.Is) -> Typed:
         if isinstance(node.expression, exp.Null):
-            return Typed(self.translate(node.this).expr.is_null(), _BOOLEAN)
+            return Typed(self.translate(node.this).expr.is_null(), BOOLEAN)
         if not isinstance(node.expression, exp.Boolean):
-            raise BadExpression("IS is followed by NULL, NOT NULL, TRUE or FALSE.", _position(node))
-        value = self.of(node.this, _BOOLEAN)
-        return Typed((value if node.expression.this else ~value).fill_null(False), _BOOLEAN)
+            raise BadExpression("IS is followed by NULL, NOT NULL, TRUE or FALSE.", position_of(node))
+        value = self.of(node.this, BOOLEAN)
+        return Typed((value if node.expression.this else ~value).fill_null(False), BOOLEAN)
 
     def in_(self, node: exp.In) -> Typed:
         if not node.expressions:
-            raise BadExpression("IN is followed by a list of values.", _position(node))
+            raise BadExpression("IN is followed by a list of values.", position_of(node))
         values, _ = self.alike([node.this, *node.expressions])
-        return Typed(pl.any_horizontal([values[0] == value for value in values[1:]]), _BOOLEAN)
+        return Typed(pl.any_horizontal([values[0] == value for value in values[1:]]), BOOLEAN)
 
     def between(self, node: exp.Between) -> Typed:
         (value, low, high), _ = self.alike([node.this, node.args["low"], node.args["high"]])
-        return Typed((value >= low) & (value <= high), _BOOLEAN)
+        return Typed((value >= low) & (value <= high), BOOLEAN)
 
     def like(self, node: exp.Like | exp.ILike) -> Typed:
         if not (isinstance(node.expression, exp.Literal) and node.expression.is_string):
-            raise BadExpression("LIKE is followed by a text in quotes.", _position(node))
+            raise BadExpression("LIKE is followed by a text in quotes.", position_of(node))
         special = {"%": ".*", "_": "."}
         body = "".join(special.get(char) or re.escape(char) for char in node.expression.name)
         flags = "(?si)" if isinstance(node, exp.ILike) else "(?s)"
-        return Typed(self.of(node.this, _TEXT).str.contains(rf"{flags}\A{body}\z"), _BOOLEAN)
+        return Typed(self.of(node.this, TEXT).str.contains(rf"{flags}\A{body}\z"), BOOLEAN)
 
     def matches(self, node: exp.RegexpLike) -> Typed:
         if not (isinstance(node.expression, exp.Literal) and node.expression.is_string):
-            raise BadExpression("The regular expression must be a text in quotes.", _position(node))
-        return Typed(self.of(node.this, _TEXT).str.contains(node.expression.name), _BOOLEAN)
+            raise BadExpression("The regular expression must be a text in quotes.", position_of(node))
+        return Typed(self.of(node.this, TEXT).str.contains(node.expression.name), BOOLEAN)
 
     def arithmetic(self, node: exp.Binary) -> Typed:
-        left, right = (self.of(side, _NUMBER).cast(pl.Float64) for side in (node.left, node.right))
+        left, right = (self.of(side, NUMBER).cast(pl.Float64) for side in (node.left, node.right))
         if isinstance(node, exp.Div | exp.Mod):
             right = pl.when(right != 0).then(right)
-        return Typed(_ARITHMETIC[type(node)](left, right), _NUMBER)
+        return Typed(ARITHMETIC[type(node)](left, right), NUMBER)
 
     def coalesce(self, node: exp.Func) -> Typed:
         values, family = self.alike([node.this, *node.expressions])
@@ -225,26 +176,16 @@ class _Translator:
         return Typed(combine(values), family)
 
     def substring(self, node: exp.Substring) -> Typed:
-        start, length = (self.of(node.args.get(key) or exp.Null(), _NUMBER) for key in ("start", "length"))
-        return Typed(self.of(node.this, _TEXT).str.slice(start.cast(pl.Int64) - 1, length.cast(pl.Int64)), _TEXT)
+        start, length = (self.of(node.args.get(key) or exp.Null(), NUMBER) for key in ("start", "length"))
+        return Typed(self.of(node.this, TEXT).str.slice(start.cast(pl.Int64) - 1, length.cast(pl.Int64)), TEXT)
 
     def extract(self, node: exp.Extract) -> Typed:
         return self.date_part(node.name.lower(), node.expression, node)
 
     def date_part(self, word: str, value: Any, node: Any) -> Typed:
         if word not in ("year", "month", "day", "hour", "minute", "second"):
-            raise BadExpression(f"There is no part {word} of a time.", _position(node))
-        return Typed(getattr(self.of(value, _MOMENT).dt, word)().cast(pl.Int64), _NUMBER)
-
-
-def _as_family(expr: pl.Expr, dtype: Any) -> tuple[pl.Expr, str]:
-    if dtype == pl.Boolean:
-        return expr, _BOOLEAN
-    if dtype.is_numeric():
-        return expr, _NUMBER
-    if dtype.is_temporal():
-        return expr.cast(pl.Datetime("us")), _MOMENT
-    return expr, _TEXT
+            raise BadExpression(f"There is no part {word} of a time.", position_of(node))
+        return Typed(getattr(self.of(value, MOMENT).dt, word)().cast(pl.Int64), NUMBER)
 
 
 def _function(argument: str, result: str, compute: Callable[[pl.Expr], pl.Expr]) -> Callable[[_Translator, Any], Typed]:
@@ -252,12 +193,12 @@ def _function(argument: str, result: str, compute: Callable[[pl.Expr], pl.Expr])
 
 
 def _pair(compute: Callable[[pl.Expr, pl.Expr], pl.Expr]) -> Callable[[_Translator, Any], Typed]:
-    return lambda own, node: Typed(compute(own.of(node.this, _TEXT), own.of(node.expression, _TEXT)), _BOOLEAN)
+    return lambda own, node: Typed(compute(own.of(node.this, TEXT), own.of(node.expression, TEXT)), BOOLEAN)
 
 
 def _logic(compute: Callable[[pl.Expr, pl.Expr], pl.Expr]) -> Callable[[_Translator, Any], Typed]:
     def combined(own: _Translator, node: Any) -> Typed:
-        return Typed(compute(own.of(node.left, _BOOLEAN), own.of(node.right, _BOOLEAN)), _BOOLEAN)
+        return Typed(compute(own.of(node.left, BOOLEAN), own.of(node.right, BOOLEAN)), BOOLEAN)
 
     return combined
 
@@ -266,33 +207,18 @@ def _part(word: str) -> Callable[[_Translator, Any], Typed]:
     return lambda own, node: own.date_part(word, node.this, node)
 
 
-_COMPARISONS: dict[type, Callable[[pl.Expr, pl.Expr], pl.Expr]] = {
-    exp.EQ: lambda a, b: a == b,
-    exp.NEQ: lambda a, b: a != b,
-    exp.GT: lambda a, b: a > b,
-    exp.GTE: lambda a, b: a >= b,
-    exp.LT: lambda a, b: a < b,
-    exp.LTE: lambda a, b: a <= b,
-}
-_ARITHMETIC: dict[type, Callable[[pl.Expr, pl.Expr], pl.Expr]] = {
-    exp.Add: lambda a, b: a + b,
-    exp.Sub: lambda a, b: a - b,
-    exp.Mul: lambda a, b: a * b,
-    exp.Div: lambda a, b: a / b,
-    exp.Mod: lambda a, b: a % b,
-}
 _NODES: dict[type, Callable[[_Translator, Any], Typed]] = {
     exp.Column: _Translator.column,
     exp.Literal: _Translator.literal,
-    exp.Boolean: lambda own, node: Typed(pl.lit(bool(node.this)), _BOOLEAN),
-    exp.Null: lambda own, node: Typed(pl.lit(None), _NULL),
+    exp.Boolean: lambda own, node: Typed(pl.lit(bool(node.this)), BOOLEAN),
+    exp.Null: lambda own, node: Typed(pl.lit(None), NULL),
     exp.Paren: lambda own, node: own.translate(node.this),
-    exp.Not: _function(_BOOLEAN, _BOOLEAN, lambda value: ~value),
+    exp.Not: _function(BOOLEAN, BOOLEAN, lambda value: ~value),
     exp.And: _logic(lambda a, b: a & b),
     exp.Or: _logic(lambda a, b: a | b),
-    **dict.fromkeys(_COMPARISONS, _Translator.comparison),
-    **dict.fromkeys(_ARITHMETIC, _Translator.arithmetic),
-    exp.Neg: _function(_NUMBER, _NUMBER, lambda value: -value),
+    **dict.fromkeys(COMPARISONS, _Translator.comparison),
+    **dict.fromkeys(ARITHMETIC, _Translator.arithmetic),
+    exp.Neg: _function(NUMBER, NUMBER, lambda value: -value),
     exp.Is: _Translator.is_,
     exp.In: _Translator.in_,
     exp.Between: _Translator.between,
@@ -305,22 +231,22 @@ _NODES: dict[type, Callable[[_Translator, Any], Typed]] = {
     exp.Coalesce: _Translator.coalesce,
     exp.Greatest: _Translator.coalesce,
     exp.Least: _Translator.coalesce,
-    exp.Length: _function(_TEXT, _NUMBER, lambda value: value.str.len_chars().cast(pl.Int64)),
-    exp.Lower: _function(_TEXT, _TEXT, lambda value: value.str.to_lowercase()),
-    exp.Upper: _function(_TEXT, _TEXT, lambda value: value.str.to_uppercase()),
-    exp.Trim: _function(_TEXT, _TEXT, lambda value: value.str.strip_chars()),
-    exp.Abs: _function(_NUMBER, _NUMBER, lambda value: value.abs()),
-    exp.Floor: _function(_NUMBER, _NUMBER, lambda value: value.floor()),
-    exp.Ceil: _function(_NUMBER, _NUMBER, lambda value: value.ceil()),
+    exp.Length: _function(TEXT, NUMBER, lambda value: value.str.len_chars().cast(pl.Int64)),
+    exp.Lower: _function(TEXT, TEXT, lambda value: value.str.to_lowercase()),
+    exp.Upper: _function(TEXT, TEXT, lambda value: value.str.to_uppercase()),
+    exp.Trim: _function(TEXT, TEXT, lambda value: value.str.strip_chars()),
+    exp.Abs: _function(NUMBER, NUMBER, lambda value: value.abs()),
+    exp.Floor: _function(NUMBER, NUMBER, lambda value: value.floor()),
+    exp.Ceil: _function(NUMBER, NUMBER, lambda value: value.ceil()),
     exp.StartsWith: _pair(lambda value, start: value.str.starts_with(start)),
     exp.EndsWith: _pair(lambda value, end: value.str.ends_with(end)),
     exp.Contains: _pair(lambda value, part: value.str.contains(part, literal=True)),
-    exp.DPipe: lambda own, node: Typed(own.of(node.left, _TEXT) + own.of(node.right, _TEXT), _TEXT),
+    exp.DPipe: lambda own, node: Typed(own.of(node.left, TEXT) + own.of(node.right, TEXT), TEXT),
     exp.Substring: _Translator.substring,
     exp.Extract: _Translator.extract,
     exp.Year: _part("year"),
     exp.Month: _part("month"),
     exp.Day: _part("day"),
-    exp.CurrentDate: lambda own, node: Typed(pl.lit(bounds.moment("today", own.as_of)), _MOMENT),
-    exp.CurrentTimestamp: lambda own, node: Typed(pl.lit(own.as_of), _MOMENT),
+    exp.CurrentDate: lambda own, node: Typed(pl.lit(bounds.moment("today", own.as_of)), MOMENT),
+    exp.CurrentTimestamp: lambda own, node: Typed(pl.lit(own.as_of), MOMENT),
 }

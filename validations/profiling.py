@@ -15,13 +15,13 @@ from lro import OperationContext, datasets
 
 from . import rule_sets
 from .batches import Batch, batches_of, read
-from .checks import DTYPES
 from .keys import keys_of
 from .models import owner_of
 from .profiles import MOST_VALUES, PATTERNS, ColumnProfile, proposed
 from .repeats import HashFile, repeats
 from .row_pass import CHECKPOINT_SECONDS
 from .rule_documents import read_rules
+from .subjects import DTYPES
 
 _RESULT_BYTES = 200_000
 

@@ -46,8 +46,8 @@ def table() -> Iterator[Callable[..., MemoryTable]]:
     """A table in memory: columns as `name=("integer", [1, 2])`, in parts of `part` rows."""
     with ExitStack() as stack:
 
-        def made(part: int = 1000, name: str = "table", **columns: Any) -> MemoryTable:
-            found = MemoryTable(columns, part, name)
+        def made(part: int = 1000, called: str = "table", **columns: Any) -> MemoryTable:
+            found = MemoryTable(columns, part, called)
             stack.enter_context(known(found))
             return found
 
