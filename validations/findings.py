@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -11,8 +12,8 @@ from .models import Violation
 from .plans import State
 from .rule_documents import Rule, violation_of
 
-#: How many violations of a rule are told live, and how many in one event.
-TOLD, TOLD_AT_ONCE = 20, 40
+#: How many violations of a rule are told live, and how many bytes of them in one event.
+TOLD, TOLD_BYTES = 20, 40_000
 
 
 class Findings:
@@ -22,6 +23,7 @@ class Findings:
         self.op, self.state, self.at_most = op, state, at_most
         self.pending: list[Violation] = []
         self.news: list[dict[str, Any]] = []
+        self.news_bytes = 0
 
     def room(self, rule: Rule) -> int:
         """How many violations of the rule may still be kept."""
@@ -31,9 +33,17 @@ class Findings:
         """Keep violations; the numbers of the rows ascend."""
         for row, value in zip(rows, values, strict=True):
             self._keep(rule.id, row, rule.column[:255], value)
-            if self.state.told.get(rule.id, 0) < TOLD and len(self.news) < TOLD_AT_ONCE:
-                self.state.told[rule.id] = self.state.told.get(rule.id, 0) + 1
-                self.news.append(violation(rule, row, value))
+            if self.state.told.get(rule.id, 0) < TOLD:
+                self._tell(rule, row, value)
+
+    def _tell(self, rule: Rule, row: int, value: str) -> None:
+        """With the next event, where there is room in it."""
+        found = violation(rule, row, value)
+        size = len(json.dumps(found))
+        if self.news_bytes + size <= TOLD_BYTES:
+            self.state.told[rule.id] = self.state.told.get(rule.id, 0) + 1
+            self.news.append(found)
+            self.news_bytes += size
 
     def adopt(self, children: Iterable[Operation]) -> None:
         """Keep what the children kept, as if this operation had read all the rows itself."""
@@ -49,7 +59,7 @@ class Findings:
     def checkpoint(self) -> None:
         """Make the state, the violations and their event durable together."""
         self.op.checkpoint(self.state.to_json(), save=self._save)
-        self.pending, self.news = [], []
+        self.pending, self.news, self.news_bytes = [], [], 0
 
     def _save(self) -> None:
         for found in self.pending:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -45,11 +45,11 @@ def check_reference(rule: Rule, owner: Any, place: str) -> None:
 
 
 class Reference:
-    """The other dataset's side of one rule."""
+    """The other dataset's side of one rule. `check` is called often, and raises where the run should stop."""
 
-    def __init__(self, rule: Rule, schema: Mapping[str, Any]) -> None:
+    def __init__(self, rule: Rule, schema: Mapping[str, Any], check: Callable[[], object]) -> None:
         self.rule, self.dataset = rule, datasets.load(rule.options["dataset"])
-        self.columns = referenced_columns(rule)
+        self.columns, self.check = referenced_columns(rule), check
         other = schema_of(self.dataset.columns)
         pairs = zip(rule.columns, self.columns, strict=True)
         self.dtypes = [_common(schema[mine], other[theirs]) for mine, theirs in pairs]
@@ -59,6 +59,7 @@ class Reference:
         """The distinct keys of a bucket."""
         frames: list[Any] = []
         for part in range(len(self.dataset.part_rows)):
+            self.check()
             frame = pl.DataFrame(pl.from_arrow(self.dataset.read(part, self.columns)))
             keys = keys_of(frame, self.columns, 1, keeps_nulls=False, cast=self.dtypes)
             frames.append(self.of_bucket(keys, bucket).drop(ROW).unique())

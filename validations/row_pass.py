@@ -49,7 +49,7 @@ class RowPass:
         """Those whose keys are few enough to be held during the reading."""
         for rule in self.plan.of_kind("foreign_key"):
             try:
-                reference = Reference(rule, self.plan.schema)
+                reference = Reference(rule, self.plan.schema, self.op.check)
             except Fail as gone:
                 self.state.tally.fail(rule.id, str(gone))
                 continue

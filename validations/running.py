@@ -19,7 +19,7 @@ from .table_rules import TableRules
 from .tallies import Tally
 from .verdicts import Outcome, compared, outcomes_of, overall
 
-_MOST_DETAILS = 50
+_MOST_DETAILS = 20
 
 
 class ValidationRun:
@@ -122,7 +122,7 @@ class ValidationRun:
             values |= {"rule_set_id": result["rule_set"], "version": result["version"]}
             Run.objects.update_or_create(operation_id=self.op.id, defaults=values)
         for outcome in result["outcomes"]:
-            self.op.event("validations.rule_done", outcome)
+            self.op.event("validations.rule_done", {**outcome, "columns": outcome["columns"][:_MOST_DETAILS]})
         summary = {key: result[key] for key in ("verdict", "rows", "passed", "failed", "errored")}
         self.op.event("validations.completed", summary)
 
@@ -132,7 +132,7 @@ class ValidationRun:
         if bad:
             names = ", ".join(outcome["id"] for outcome in bad[:5]) + (", …" if len(bad) > 5 else "")
             message = f"{len(bad)} of {len(result['outcomes'])} rules did not pass: {names}. The reports say where."
-            raise Fail("validation_failed", message, bad[:_MOST_DETAILS])
+            raise Fail("validation_failed", message, [_detail(outcome) for outcome in bad[:_MOST_DETAILS]])
 
 
 def run_part(
@@ -169,6 +169,11 @@ def _as_of(op: OperationContext, text: str | None) -> datetime:
     """What `now` is: the same in every attempt."""
     moment = Operation.objects.get(pk=op.id).created_at if text is None else datetime.fromisoformat(text)
     return without_zone(moment)
+
+
+def _detail(outcome: Outcome) -> dict[str, Any]:
+    """One rule that did not pass, as the error of the operation names it."""
+    return {key: outcome[key] for key in ("id", "rule", "status", "failed", "share", "severity")}
 
 
 def _before_json(run: Run) -> dict[str, Any]:

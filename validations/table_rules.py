@@ -72,7 +72,7 @@ class TableRules:
     def _missing(self, rule: Rule) -> Found | None:
         """Of a large foreign key; None where the reading has settled it."""
         try:
-            reference = Reference(rule, self.plan.schema)
+            reference = Reference(rule, self.plan.schema, self.op.check)
         except Fail as gone:
             self.state.tally.fail(rule.id, str(gone))
             return None

@@ -27,7 +27,7 @@ class Tally:
 
     def fail(self, rule: str, message: str) -> None:
         """The rule cannot be measured. The first reason is kept."""
-        self.errors.setdefault(rule, message[:500])
+        self.errors.setdefault(rule, message[:200])
 
     def merge(self, other: Tally) -> None:
         for rule, measured in other.rules.items():
