@@ -59,8 +59,7 @@ class HashFile:
 
     def repeats(self, at_most: int) -> Found:
         """Of exact values: what repeats an earlier one."""
-        count, rows = 0, np.empty(0, dtype=np.int64)
-        numbers = np.memmap(self.rows_path, dtype=np.int64, mode="r") if self.batches and self.size else rows
+        count, found = 0, np.empty(0, dtype=np.int64)
         for places, values in self._buckets():
             repeated = _repeated(values)
             if not len(repeated):
@@ -70,8 +69,12 @@ class HashFile:
             again = order[1:][values[order][1:] == values[order][:-1]]
             count += len(again)
             again = again if places is None else places[again]
-            rows = np.sort(np.concatenate([rows, numbers[again]]))[:at_most]
-        return Found(count, rows.tolist())
+            found = np.sort(np.concatenate([found, again]))[:at_most]
+        return Found(count, [self._row(place) for place in found.tolist()])
+
+    def _row(self, place: int) -> int:
+        """The number of the row whose key stands there; rows stand in their order."""
+        return int(np.fromfile(self.rows_path, dtype=np.int64, count=1, offset=8 * place)[0])
 
     @property
     def size(self) -> int:
@@ -81,16 +84,21 @@ class HashFile:
         """Places in the file (None: all of them) and what is there; equal hashes are in one bucket."""
         if not self.size:
             return
-        stored = np.memmap(self.path, dtype=np.uint64, mode="r")
         buckets = -(-self.size // HELD_HASHES)
         if buckets == 1:
-            yield None, np.array(stored)
+            yield None, self._stored(0)
             return
         for bucket in range(buckets):
-            starts = range(0, self.size, HELD_HASHES)
-            slices = ((start, stored[start : start + HELD_HASHES] % np.uint64(buckets)) for start in starts)
-            places = np.concatenate([start + np.flatnonzero(found == bucket) for start, found in slices])
-            yield places, stored[places]
+            places, values = [], []
+            for start in range(0, self.size, HELD_HASHES):
+                hashes = self._stored(start)
+                own = np.flatnonzero(hashes % np.uint64(buckets) == bucket)
+                places.append(start + own)
+                values.append(hashes[own])
+            yield np.concatenate(places), np.concatenate(values)
+
+    def _stored(self, start: int) -> Any:
+        return np.fromfile(self.path, dtype=np.uint64, count=HELD_HASHES, offset=8 * start)
 
 
 def _repeated(hashes: Any) -> Any:
