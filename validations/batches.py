@@ -11,8 +11,8 @@ import pyarrow as pa
 
 from lro import datasets
 
-#: 200,000 rows of 12 columns: larger ones are no quicker, and one is the most that a stop waits for.
-BATCH_CELLS = 2_500_000
+#: Larger ones are no quicker, and one is the most that a stop waits for.
+BATCH_CELLS, BATCH_ROWS = 2_500_000, 200_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +25,9 @@ class Batch:
     rows: int
 
 
-def batches_of(part_rows: Sequence[int], columns: int, *, cells: int | None = None) -> list[Batch]:
+def batches_of(part_rows: Sequence[int], columns: int) -> list[Batch]:
     """Parts in their order, until the cells of so many columns are enough for a batch."""
-    wanted = max(1, (cells or BATCH_CELLS) // max(1, columns))
+    wanted = max(1, min(BATCH_ROWS, BATCH_CELLS // max(1, columns)))
     found: list[Batch] = []
     parts: list[int] = []
     row, rows = 1, 0
