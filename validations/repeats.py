@@ -1,0 +1,162 @@
+"""Rows whose key was there before: exact, in bounded memory.
+
+While the table is read, a 64-bit hash of each key goes to a file. Hashes that are there twice are suspects; a second
+reading compares the suspects' keys themselves. Good data has no suspect, and needs no second reading.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from heapq import nsmallest
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from .keys import ROW, are_among, hashes_of
+
+#: Hashes that are held at once (64 MB, and as much again to sort them), and distinct keys.
+HELD_HASHES, HELD_KEYS = 8_000_000, 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """How many rows repeat an earlier one, and the first of them, ascending."""
+
+    count: int
+    rows: list[int]
+
+
+class HashFile:
+    """The hashes of the keys read so far, of the batches from 0 on, and beside them the numbers of the rows.
+
+    Of a single column of whole numbers, dates or the like the values themselves are kept, which need no second reading.
+    """
+
+    def __init__(self, path: Path, dtypes: Sequence[Any]) -> None:
+        self.path, self.batches = path, 0
+        self.rows_path = path.with_name(f"{path.name}-rows")
+        self.is_exact = len(dtypes) == 1 and (dtypes[0].is_integer() or dtypes[0].is_temporal())
+        path.touch()
+
+    def add(self, keys: Any) -> None:
+        values = _as_integers(keys) if self.is_exact else hashes_of(keys)
+        with self.path.open("ab") as file:
+            values.tofile(file)
+        if self.is_exact:
+            with self.rows_path.open("ab") as file:
+                keys[ROW].to_numpy().tofile(file)
+        self.batches += 1
+
+    def suspects(self) -> Iterator[Any]:
+        """Hashes that are there more than once, ascending, a bucket of them at a time."""
+        for _, hashes in self._buckets():
+            repeated = _repeated(hashes)
+            if len(repeated):
+                yield from np.array_split(repeated, -(-len(repeated) // HELD_KEYS))
+
+    def repeats(self, at_most: int) -> Found:
+        """Of exact values: what repeats an earlier one."""
+        count, found = 0, np.empty(0, dtype=np.int64)
+        for places, values in self._buckets():
+            repeated = _repeated(values)
+            if not len(repeated):
+                continue
+            likely = np.flatnonzero(pl.Series(values).is_in(pl.Series(repeated).implode()).to_numpy())
+            order = likely[np.argsort(values[likely], kind="stable")]
+            again = order[1:][values[order][1:] == values[order][:-1]]
+            count += len(again)
+            again = again if places is None else places[again]
+            found = np.sort(np.concatenate([found, again]))[:at_most]
+        return Found(count, [self._row(place) for place in found.tolist()])
+
+    def _row(self, place: int) -> int:
+        """The number of the row whose key stands there; rows stand in their order."""
+        return int(np.fromfile(self.rows_path, dtype=np.int64, count=1, offset=8 * place)[0])
+
+    @property
+    def size(self) -> int:
+        return self.path.stat().st_size // 8
+
+    def _buckets(self) -> Iterator[tuple[Any, Any]]:
+        """Places in the file (None: all of them) and what is there; equal hashes are in one bucket."""
+        if not self.size:
+            return
+        buckets = -(-self.size // HELD_HASHES)
+        if buckets == 1:
+            yield None, self._stored(0)
+            return
+        for bucket in range(buckets):
+            places, values = [], []
+            for start in range(0, self.size, HELD_HASHES):
+                hashes = self._stored(start)
+                own = np.flatnonzero(hashes % np.uint64(buckets) == bucket)
+                places.append(start + own)
+                values.append(hashes[own])
+            yield np.concatenate(places), np.concatenate(values)
+
+    def _stored(self, start: int) -> Any:
+        return np.fromfile(self.path, dtype=np.uint64, count=HELD_HASHES, offset=8 * start)
+
+
+def _repeated(hashes: Any) -> Any:
+    """Those that are there more than once, ascending."""
+    ordered = np.sort(hashes)
+    return np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
+
+
+def _as_integers(keys: Any) -> Any:
+    return keys["0"].to_physical().cast(pl.Int64).to_numpy().view(np.uint64)
+
+
+def repeats(hashes: HashFile, read_keys: Callable[[], Iterator[Any]], at_most: int) -> Found:
+    """Count the rows that repeat an earlier one, by as many readings as there are buckets of suspects."""
+    if hashes.is_exact:
+        return hashes.repeats(at_most)
+    count = 0
+    rows: list[int] = []
+    for suspects in hashes.suspects():
+        found = _compare(read_keys(), suspects, at_most)
+        count += found.count
+        rows += found.rows
+    return Found(count, nsmallest(at_most, rows))
+
+
+def _compare(readings: Iterator[Any], suspects: Any, at_most: int) -> Found:
+    seen, pending = None, []
+    rows: list[int] = []
+    for keys in readings:
+        likely = keys.filter(pl.Series(are_among(hashes_of(keys), suspects)))
+        if not likely.height:
+            continue
+        first = _is_first(likely)
+        rows = nsmallest(at_most, rows + likely.filter(~first)[ROW].head(at_most).to_list())
+        pending.append(_grouped(likely.with_columns(pl.lit(1, dtype=pl.Int64).alias("count"))))
+        if sum(frame.height for frame in pending) > HELD_KEYS:
+            seen, again = _fold(seen, pending, at_most)
+            rows, pending = nsmallest(at_most, rows + again), []
+    seen, again = _fold(seen, pending, at_most)
+    if seen is None:
+        return Found(0, [])
+    return Found(int(seen["count"].sum()) - seen.height, nsmallest(at_most, rows + again))
+
+
+def _is_first(keys: Any) -> Any:
+    return keys.select(pl.struct(pl.exclude(ROW)).is_first_distinct()).to_series()
+
+
+def _grouped(keys: Any) -> Any:
+    return keys.group_by(pl.exclude(ROW, "count")).agg(pl.col(ROW).min(), pl.col("count").sum())
+
+
+def _fold(seen: Any, pending: list[Any], at_most: int) -> tuple[Any, list[int]]:
+    """One row a key, and the first rows whose key an earlier batch had."""
+    frames = ([] if seen is None else [seen]) + pending
+    if not frames:
+        return None, []
+    together = pl.concat(frames)
+    folded = _grouped(together)
+    again = together.join(folded.select(ROW), on=ROW, how="anti")[ROW]
+    return folded, again.sort().head(at_most).to_list()
