@@ -12,6 +12,7 @@ from lro import Operation, OperationContext, OperationTask, Problem, register
 from . import refusals
 from .models import Dataset, Upload
 from .receiving import ReceivedFile, max_bytes
+from .resumable import FinishedFile, finished_file, sha256_mismatch
 from .serializers import ImportInput, ImportResult
 
 #: The HTTP status of each way in which a file cannot be imported; 422 for the rest.
@@ -28,11 +29,13 @@ class Import(OperationTask):
     @classmethod
     def prepare(cls, data: dict[str, Any], owner: Any) -> dict[str, Any]:
         """Look at the head of the file, refuse what is no table, and keep the rest."""
-        file: ReceivedFile = data["file"]
+        file: ReceivedFile | FinishedFile = data.get("file") or finished_file(owner, data["upload"])
         filename = _plain_name(file.name or "")
         if file.is_too_large:
             message = f"The file has {file.size:,} bytes, at most {max_bytes():,} are allowed."
             raise Problem(413, "upload_too_large", message)
+        if data.get("sha256", file.sha256).lower() != file.sha256:
+            raise sha256_mismatch(file.sha256, data["sha256"])
         layout = _inspect(file, filename, data)
         types = _known_types(data.get("types") or {}, layout.columns)
         upload = Upload(owner=owner, filename=filename, size=file.size or 0, sha256=file.sha256)
@@ -74,7 +77,7 @@ class Import(OperationTask):
         return ImportRun(op, Upload.objects.get(pk=upload), **wanted).run()
 
 
-def _inspect(file: ReceivedFile, filename: str, data: dict[str, Any]) -> Any:
+def _inspect(file: ReceivedFile | FinishedFile, filename: str, data: dict[str, Any]) -> Any:
     from . import layout
 
     try:

@@ -6,13 +6,20 @@ from rest_framework import serializers
 
 
 class ImportInput(serializers.Serializer[Any]):
-    """The multipart form of `POST /uploads/import`."""
+    """What `POST /uploads/import` takes: a form with the file, or the id of a finished resumable upload."""
 
-    file = serializers.FileField(allow_empty_file=True, max_length=1000)
+    file = serializers.FileField(required=False, allow_empty_file=True, max_length=1000)
+    upload = serializers.UUIDField(required=False, help_text="In place of `file`: a resumable upload that is finished.")
+    sha256 = serializers.CharField(required=False, max_length=64, help_text="What the file should have, in hex.")
     name = serializers.CharField(required=False, max_length=255, help_text="The dataset's name; else the file's.")
     delimiter = serializers.CharField(required=False, trim_whitespace=False, max_length=10)
     encoding = serializers.CharField(required=False, max_length=40, help_text="As utf-8 or cp1252; else detected.")
     types = serializers.JSONField(required=False, help_text='Column types, as {"age": "integer"}: others are rejects.')
+
+    def validate(self, attrs: Any) -> Any:
+        if ("file" in attrs) is ("upload" in attrs):
+            raise serializers.ValidationError({"file": "Send either a file or, as 'upload', the id of a finished one."})
+        return attrs
 
 
 class ColumnSerializer(serializers.Serializer[Any]):
