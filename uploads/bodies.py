@@ -17,7 +17,7 @@ from .receiving import App, Scope
 
 PIECE_BYTES = 1024 * 1024
 #: The reader is given what there is after so long, for it may have something else to do.
-SILENCE_SECONDS = 1.0
+SILENCE_SECONDS = 0.5
 _KEY = "uploads.receive"
 
 
@@ -57,7 +57,7 @@ class Body:
         self.is_whole = False
 
     async def read(self) -> bytes | None:
-        """About `PIECE_BYTES`, or what came within a second, perhaps nothing; None at the end."""
+        """About `PIECE_BYTES`, or what came within half a second, perhaps nothing; None at the end."""
         if self._is_over:
             return None
         if self._receive is None:
