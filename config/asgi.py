@@ -23,7 +23,7 @@ from uploads.receiving import limit_body  # noqa: E402
 application = with_socketio(
     ProtocolTypeRouter(
         {
-            "http": limit_body(leave_body(django_application)),
+            "http": leave_body(django_application, others=limit_body(django_application)),
             "websocket": URLRouter(websocket_urlpatterns),  # type: ignore[arg-type]  # a class that only the stubs have
         }
     )

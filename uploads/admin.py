@@ -11,7 +11,7 @@ from django.template.defaultfilters import filesizeformat
 from django.urls import reverse
 from django.utils.html import format_html
 
-from .models import Dataset, Upload
+from .models import Dataset, ResumableUpload, Upload
 
 if TYPE_CHECKING:
     Base = admin.ModelAdmin[Any]
@@ -75,3 +75,15 @@ class UploadAdmin(ReadOnlyAdmin):
 class DatasetAdmin(ReadOnlyAdmin):
     list_display = ("name", "rows", column_count, size_on_disk, is_ready, operation, "owner", "created_at")
     search_fields = ("id", "name", "operation_id")
+
+
+@admin.display(description="Received")
+def received(row: ResumableUpload) -> str:
+    length = "?" if row.length is None else filesizeformat(row.length)
+    return f"{filesizeformat(row.offset)} of {length}"
+
+
+@admin.register(ResumableUpload)
+class ResumableUploadAdmin(ReadOnlyAdmin):
+    list_display = ("__str__", received, "owner", "created_at", "expires_at")
+    search_fields = ("id", "sha256")

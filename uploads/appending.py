@@ -126,7 +126,7 @@ class Turn:
     def commit(self) -> None:
         """Make durable what was written, and then count it. Raises `Problem` where the upload is gone."""
         if self._pending:
-            os.fdatasync(self._file)
+            os.fsync(self._file)
         upload, offset = self.upload, self.upload.offset + self._pending
         mine = ResumableUpload.objects.filter(pk=upload.pk, offset=upload.offset)
         expires_at = resumable.expiry()

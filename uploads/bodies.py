@@ -21,14 +21,17 @@ SILENCE_SECONDS = 0.5
 _KEY = "uploads.receive"
 
 
-def leave_body(app: App) -> App:
-    """ASGI: the requests of resumable uploads reach their view with the body still to be received."""
+def leave_body(app: App, *, others: App) -> App:
+    """ASGI: the requests of resumable uploads reach their view in `app` with the body still to be received.
+
+    All else goes to `others`.
+    """
 
     async def leaving(scope: Scope, receive: Any, send: Any) -> None:
         if scope["type"] == "http" and scope["path"].startswith(reverse("resumable-uploads")):
             await app({**scope, _KEY: receive}, _no_body(), send)
         else:
-            await app(scope, receive, send)
+            await others(scope, receive, send)
 
     return leaving
 

@@ -62,8 +62,10 @@ class ResumableUpload(models.Model):
     expires_at = models.DateTimeField(db_index=True)
     created_at = models.DateTimeField(db_default=Now())
 
+    objects: ClassVar[Any] = OwnedQuerySet.as_manager()
+
     def __str__(self) -> str:
-        return self.facts.get("filename", str(self.pk))
+        return self.facts.get("filename") or str(self.pk)
 
     @cached_property
     def facts(self) -> dict[str, str]:

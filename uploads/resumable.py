@@ -6,6 +6,7 @@ import hashlib
 import os
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -211,9 +212,10 @@ def sweep() -> int:
 
 def _old_files(folder: Path) -> Iterator[Path]:
     before = time.time() - lifetime().total_seconds()
-    if folder.exists():
-        with os.scandir(folder) as entries:
-            yield from (Path(entry.path) for entry in entries if entry.is_file() and entry.stat().st_mtime < before)
+    for path in folder.iterdir() if folder.exists() else ():
+        with suppress(FileNotFoundError):  # another process was quicker
+            if path.stat().st_mtime < before:
+                yield path
 
 
 def _ids(name: str) -> list[UUID]:

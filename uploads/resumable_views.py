@@ -202,7 +202,8 @@ async def _apart(work: Callable[..., Any], *args: Any, **options: Any) -> Any:
         try:
             return work(*args, **options)
         finally:
-            connection.close()
+            if not connection.in_atomic_block:
+                connection.close()
 
     return await sync_to_async(run)()
 

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from django.test import Client
+from django.utils import timezone
+
+from uploads.models import ResumableUpload
 
 MEDIA_TYPE = "application/offset+octet-stream"
+CONTENT = b"name,age\nAda,36\nGrace,85\n"
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 
 class TusClient:
@@ -52,3 +60,26 @@ class TusClient:
 
 def encode(metadata: dict[str, str]) -> str:
     return ",".join(f"{key} {base64.b64encode(value.encode()).decode()}" for key, value in metadata.items())
+
+
+def row(address: str) -> ResumableUpload:
+    return ResumableUpload.objects.get(pk=address.rsplit("/", 1)[1])
+
+
+def kept(files: Path) -> list[str]:
+    return sorted(str(path.relative_to(files).parent) for path in files.rglob("*") if path.is_file())
+
+
+def digest(algorithm: str, content: bytes) -> str:
+    return f"{algorithm} {base64.b64encode(hashlib.new(algorithm, content).digest()).decode()}"
+
+
+def age(address: str) -> None:
+    ResumableUpload.objects.filter(pk=row(address).pk).update(expires_at=timezone.now() - timedelta(seconds=1))
+
+
+def assert_refused(answer: Any, status: int, code: str) -> None:
+    assert (answer.status_code, answer.json()["code"]) == (status, code), answer.content
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert answer.headers["Tus-Resumable"] == "1.0.0"
+    assert ("Tus-Version" in answer.headers) is (status == 412)
