@@ -131,7 +131,8 @@ class Turn:
         mine = ResumableUpload.objects.filter(pk=upload.pk, offset=upload.offset)
         expires_at = resumable.expiry()
         if not mine.update(offset=offset, expires_at=expires_at, wanted_at=None):
-            raise resumable.gone(upload.pk)
+            is_there = ResumableUpload.objects.filter(pk=upload.pk).exists()
+            raise locked() if is_there else resumable.gone(upload.pk)
         upload.offset, upload.expires_at = offset, expires_at
         self._pending, self._committed_at = 0, time.monotonic()
 

@@ -12,7 +12,7 @@ from django.utils import timezone
 from lro.models import Operation
 from lro.runtime import executor, reconciler
 from tests.uploads.tus_client import CONTENT, SHA256, TusClient, age, assert_refused, digest, kept, row
-from uploads import resumable
+from uploads import appending, resumable
 from uploads.models import Dataset, ResumableUpload, Upload
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("files", "checked")]
@@ -105,12 +105,21 @@ def test_bytes_with_a_wrong_checksum_do_not_count_and_may_be_sent_again(client: 
 
 
 def test_the_digest_is_that_of_the_file_though_this_process_did_not_see_its_beginning(client: TusClient) -> None:
-    from uploads import appending
-
     address = client.created(len(CONTENT))
     client.patch(address, 0, CONTENT[:10])
     appending._digests._running.clear()  # as after a restart
     client.patch(address, 10, CONTENT[10:])
+    assert row(address).sha256 == SHA256
+
+
+def test_the_digest_is_that_of_the_file_though_another_process_saw_its_middle(client: TusClient) -> None:
+    address = client.created(len(CONTENT))
+    client.patch(address, 0, CONTENT[:10])
+    seen_here = {pk: (offset, running.copy()) for pk, (offset, running) in appending._digests._running.items()}
+    client.patch(address, 10, CONTENT[10:20])
+    appending._digests._running.clear()
+    appending._digests._running.update(seen_here)
+    client.patch(address, 20, CONTENT[20:])
     assert row(address).sha256 == SHA256
 
 
@@ -228,6 +237,15 @@ def test_what_has_expired_is_deleted_with_its_bytes_and_the_rest_is_not(client: 
     assert reconciler.reconcile()["prune_uploads"] == 1
     assert list(ResumableUpload.objects.all()) == [row(young)]
     assert kept(files) == ["incoming"]
+
+
+def test_what_had_expired_stays_where_a_byte_came_meanwhile(client: TusClient) -> None:
+    address = client.created(100)
+    age(address)
+    seen = row(address)
+    ResumableUpload.objects.update(expires_at=resumable.expiry())
+    assert not resumable._prune(seen)
+    assert client.patch(address, 0, b"12345").status_code == 204
 
 
 def test_each_byte_that_comes_gives_it_more_time(client: TusClient) -> None:

@@ -7,6 +7,7 @@ import os
 import random
 import stat
 from collections.abc import Callable, Coroutine
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,10 @@ from django.core.asgi import get_asgi_application
 from django.db import connection, connections
 from rest_framework_simplejwt.tokens import AccessToken
 
+from lro import Problem
 from tests.uploads.tus_client import MEDIA_TYPE, TusClient
 from uploads import appending
-from uploads.bodies import leave_body
+from uploads.bodies import SILENCE_SECONDS, leave_body
 from uploads.models import ResumableUpload
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("files", "checked", "brief_connections")]
@@ -214,11 +216,26 @@ def test_who_asks_for_the_offset_does_not_disturb_a_connection_that_sends(
                 sender.feed(CONTENT[start : start + 100])
                 await asyncio.sleep(0.02)
             assert await asking.answer() == 200
+            await reached(address, 20_000)
+            await asyncio.sleep(3 * SILENCE_SECONDS)  # who had asked before is gone
             sender.feed(CONTENT[20_000:], is_last=True)
             assert await sender.answer() == 204
 
     run(test())
     assert row(address).path.read_bytes() == CONTENT
+
+
+def test_bytes_do_not_count_where_others_were_counted_meanwhile(client: TusClient) -> None:
+    address = client.created(len(CONTENT))
+    turn = appending.take_turn(row(address))
+    assert turn is not None
+    with closing(turn):
+        turn.begin(0, length=None, size=None, checksum=None)
+        turn.append(CONTENT[:100])
+        ResumableUpload.objects.update(offset=50)  # by a machine that does not see the lock
+        with pytest.raises(Problem) as refused:
+            turn.end(is_whole=True)
+    assert (refused.value.status, client.offset(address)) == (423, 50)
 
 
 def test_an_upload_that_is_given_up_while_it_is_sent_leaves_nothing(
