@@ -1,6 +1,7 @@
 """Send a large file through a proxy that cuts the connection ten times, by `tus-js-client` and by `curl`.
 
-`python -m tests.end_to_end.cut_uploads --megabytes 200` prints how long each took, beside the same without cuts.
+`python -m tests.end_to_end.cut_uploads --megabytes 200` prints how long each took, beside the same without
+cuts and in one request.
 """
 
 from __future__ import annotations
@@ -67,6 +68,28 @@ def by_curl(address: str, token: str, path: Path) -> str:
     return ended.stdout.strip()
 
 
+def in_one_request(address: str, token: str, path: Path) -> str:
+    """As a form, which a cut would lose: what the others are compared with."""
+    command = [
+        "curl",
+        "-sSf",
+        "-H",
+        f"Authorization: Bearer {token}",
+        "-F",
+        f"file=@{path}",
+        f"{address}/uploads/import",
+    ]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert ended.returncode == 0, ended.stderr
+    return str(json.loads(ended.stdout)["id"])
+
+
+def peak_mib(pid: int) -> float:
+    """The most memory that the process had so far."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(re.findall(r"VmHWM:\s+(\d+) kB", status)[0]) / 1024
+
+
 def send(stack: Any, sender: Sender, path: Path, cuts: int) -> Sent:
     size = path.stat().st_size
     with CuttingProxy(stack.port, [size * (n + 1) // (cuts + 1) for n in range(cuts)]) as proxy:
@@ -93,20 +116,20 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder, running() as stack:
         path = Path(folder, "large.csv")
         digest = write_csv(path, options.megabytes)
-        for sender in (by_tus_js, by_curl):
-            for cuts in (0, options.cuts):
-                sent = send(stack, sender, path, cuts)
-                seen = stack.client().get(f"/operations/{sent.operation}").json()
-                is_equal = stored_digest(stack, sent.operation) == digest
-                is_sound &= is_equal and sent.cuts == cuts
-                print(
-                    f"{sender.__name__}: {options.megabytes:.0f} MB, {sent.cuts} cuts, {sent.seconds:.1f} s, "
-                    f"{options.megabytes / sent.seconds:.0f} MB/s, bytes {'equal' if is_equal else 'DIFFERENT'}, "
-                    f"its import is {seen['state']}",
-                    flush=True,
-                )
-                stack.client().post(f"/operations/{sent.operation}/cancel")
-                stack.await_end(sent.operation)
+        runs = [(in_one_request, 0), *((sender, cuts) for sender in (by_tus_js, by_curl) for cuts in (0, options.cuts))]
+        for sender, cuts in runs:
+            sent = send(stack, sender, path, cuts)
+            seen = stack.client().get(f"/operations/{sent.operation}").json()
+            is_equal = stored_digest(stack, sent.operation) == digest
+            is_sound &= is_equal and sent.cuts == cuts
+            print(
+                f"{sender.__name__}: {options.megabytes:.0f} MB, {sent.cuts} cuts, {sent.seconds:.1f} s, "
+                f"{options.megabytes / sent.seconds:.0f} MB/s, bytes {'equal' if is_equal else 'DIFFERENT'}, "
+                f"its import is {seen['state']}, web process at most {peak_mib(stack.pid('web')):.0f} MiB",
+                flush=True,
+            )
+            stack.client().post(f"/operations/{sent.operation}/cancel")
+            stack.await_end(sent.operation)
     return 0 if is_sound else 1
 
 
