@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -95,6 +96,7 @@ def test_after_a_reload_it_goes_on_once_the_same_file_is_chosen(
     page.reload()
     row = page.get_by_test_id("upload-row")
     expect(row).to_have_attribute("data-phase", "unfinished")
+    expect(row).to_contain_text(re.compile(r"[1-9][\d.]* [MkK]B of 12 MB"))
     expect(row).to_contain_text("Choose table.csv again, and it goes on where it stopped.")
     with page.expect_request(lambda one: one.method == "PATCH") as sent, page.expect_file_chooser() as chooser:
         row.get_by_test_id("choose-again").click()

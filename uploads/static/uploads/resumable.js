@@ -115,13 +115,7 @@ export class ResumableTransfer {
 
   /** @returns {Promise<number>} */
   async #offset() {
-    try {
-      const answer = await this.#client.request(this.#place, { method: "HEAD", headers: VERSION });
-      return Number(answer.headers.get("Upload-Offset"));
-    } catch (error) {
-      if (!(error instanceof Problem) || ![404, 410].includes(error.status)) throw error;
-      return this.#create();  // it took longer than the server waits
-    }
+    return (await offsetAt(this.#client, this.#place)) ?? this.#create();  // it took longer than the server waits
   }
 
   /** @param {number} offset @returns {Promise<void>} */
@@ -171,6 +165,17 @@ export class ResumableTransfer {
   }
 
   #online = () => this.#hurry?.();
+}
+
+/** How much the server has; null where it waited long enough. @param {LroClient} client @param {string} place @returns {Promise<number | null>} */
+export async function offsetAt(client, place) {
+  try {
+    const answer = await client.request(place, { method: "HEAD", headers: VERSION });
+    return Number(answer.headers.get("Upload-Offset"));
+  } catch (error) {
+    if (error instanceof Problem && [404, 410].includes(error.status)) return null;
+    throw error;
+  }
 }
 
 /** @param {LroClient} client @param {string} place */

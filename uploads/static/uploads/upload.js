@@ -5,7 +5,7 @@ import { amount, bytes, duration, isDone, number, rate, remaining, stateWord } f
 import { icon } from "../lro/icons.js";
 import { href, register } from "../lro/router.js";
 import { announce, client, complain, confirmed, onSignedOut, toast } from "../lro/session.js";
-import { ResumableTransfer, fingerprint, forget, giveUp, remembered } from "./resumable.js";
+import { ResumableTransfer, fingerprint, forget, giveUp, offsetAt, remembered } from "./resumable.js";
 import "./summary.js";
 
 /**
@@ -249,8 +249,22 @@ async function recall() {
 /** What was begun in this browser and did not come to its end: it goes on once the same file is chosen. */
 function recallUnfinished() {
   const begun = remembered(client.username).filter((one) => !uploads.some((upload) => upload.unfinished?.key === one.key || (upload.file && fingerprint(upload.file) === one.key)));
-  uploads = [...uploads, ...begun.map((one) => Object.assign(new Upload(null, one.options.name || one.name, one.options),
-    { phase: /** @type {Phase} */ ("unfinished"), unfinished: one, size: one.size, problem: `Choose ${one.name} again, and it goes on where it stopped.` }))];
+  const rows = begun.map((one) => Object.assign(new Upload(null, one.options.name || one.name, one.options),
+    { phase: /** @type {Phase} */ ("unfinished"), unfinished: one, size: one.size, problem: `Choose ${one.name} again, and it goes on where it stopped.` }));
+  uploads = [...uploads, ...rows];
+  rows.forEach(showOffset);
+}
+
+/** Show how much of it the server has, and the row no more where that has waited long enough. @param {Upload} upload */
+async function showOffset(upload) {
+  if (!upload.unfinished) return;
+  const { key, place } = upload.unfinished;
+  const offset = await offsetAt(client, place).catch(() => 0);
+  if (offset === null) {
+    forget(client.username, key);
+    uploads = uploads.filter((one) => one !== upload || !one.unfinished);
+  } else if (upload.unfinished) upload.sent = offset;
+  draw();
 }
 
 /** @param {Upload} upload */
@@ -394,7 +408,7 @@ function facts(upload) {
     return [amount(progress), operation.rejected ? `${number(operation.rejected)} rejected` : "", live ? rate(progress.rate, progress.unit) : "",
       live && Number.isFinite(progress.eta_seconds) ? `${remaining(progress.eta_seconds)} left` : "", live ? progress.message : ""].filter((words) => words && words !== "–").join(" · ");
   }
-  if (upload.phase === "paused" || upload.phase === "offline") return `${bytes(upload.sent)} of ${bytes(upload.size)}`;
+  if (["paused", "offline", "unfinished"].includes(upload.phase)) return `${bytes(upload.sent)} of ${bytes(upload.size)}`;
   if (upload.phase !== "sending") return upload.size ? bytes(upload.size) : "";
   const left = upload.speed ? (upload.size - upload.sent) / upload.speed : null;
   return [`${bytes(upload.sent)} of ${bytes(upload.size)}`, rate(upload.speed, "bytes"), left === null ? "" : `${remaining(left)} left`].filter((words) => words && words !== "–").join(" · ");
