@@ -17,12 +17,13 @@ from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 
 from lro.transports.socketio.server import with_socketio  # noqa: E402
 from lro.transports.websocket.routing import websocket_urlpatterns  # noqa: E402
+from uploads.bodies import leave_body  # noqa: E402
 from uploads.receiving import limit_body  # noqa: E402
 
 application = with_socketio(
     ProtocolTypeRouter(
         {
-            "http": limit_body(django_application),
+            "http": leave_body(django_application, others=limit_body(django_application)),
             "websocket": URLRouter(websocket_urlpatterns),  # type: ignore[arg-type]  # a class that only the stubs have
         }
     )

@@ -166,6 +166,8 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 1024**2
 UPLOADS = {
     "MAX_BYTES": int(os.environ.get("UPLOAD_MAX_BYTES", 2 * 1024**3)),
     "MAX_UNPACKED_BYTES": int(os.environ.get("UPLOAD_MAX_UNPACKED_BYTES", 32 * 1024**3)),
+    # A resumable upload is kept for so long after its last byte.
+    "EXPIRY_SECONDS": int(os.environ.get("UPLOAD_EXPIRY_SECONDS", 24 * 60 * 60)),
 }
 
 # --- Operations ---

@@ -6,17 +6,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .exceptions import Fail, Interrupted, Problem, RejectItem, Retry, Snooze
+    from .exceptions import Fail, Interrupted, LroError, Problem, RejectItem, Retry, Snooze
     from .models import Operation, Reject
     from .runtime.context import OperationContext
     from .runtime.items import ItemOperation
     from .runtime.operations import OperationTask
+    from .runtime.reconciler import chore
     from .runtime.registry import register
     from .runtime.resources import cleanup
+    from .runtime.submission import submit
 
 _HOME = {
     "Fail": ".exceptions",
     "Interrupted": ".exceptions",
+    "LroError": ".exceptions",
     "Problem": ".exceptions",
     "RejectItem": ".exceptions",
     "Retry": ".exceptions",
@@ -26,13 +29,16 @@ _HOME = {
     "OperationContext": ".runtime.context",
     "ItemOperation": ".runtime.items",
     "OperationTask": ".runtime.operations",
+    "chore": ".runtime.reconciler",
     "cleanup": ".runtime.resources",
     "register": ".runtime.registry",
+    "submit": ".runtime.submission",
 }
 __all__ = [
     "Fail",
     "Interrupted",
     "ItemOperation",
+    "LroError",
     "Operation",
     "OperationContext",
     "OperationTask",
@@ -41,8 +47,10 @@ __all__ = [
     "RejectItem",
     "Retry",
     "Snooze",
+    "chore",
     "cleanup",
     "register",
+    "submit",
 ]
 
 

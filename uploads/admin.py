@@ -14,7 +14,7 @@ from django.utils.safestring import mark_safe
 
 from lro import Operation, datasets
 
-from .models import Dataset, Upload
+from .models import Dataset, ResumableUpload, Upload
 
 if TYPE_CHECKING:
     Base = admin.ModelAdmin[Any]
@@ -89,3 +89,15 @@ class DatasetAdmin(ReadOnlyAdmin):
         rows = Operation.objects.tagged(datasets.tag(row.pk)).order_by("-pk")[:_SHOWN]
         links = ((reverse("admin:lro_operation_change", args=[each.pk]), each.name, each.state) for each in rows)
         return format_html_join(mark_safe("<br>"), '<a href="{}">{}</a>, {}', links) or "–"
+
+
+@admin.display(description="Received")
+def received(row: ResumableUpload) -> str:
+    length = "?" if row.length is None else filesizeformat(row.length)
+    return f"{filesizeformat(row.offset)} of {length}"
+
+
+@admin.register(ResumableUpload)
+class ResumableUploadAdmin(ReadOnlyAdmin):
+    list_display = ("__str__", received, "owner", "created_at", "expires_at")
+    search_fields = ("id", "sha256")

@@ -11,8 +11,11 @@ from django.conf import settings
 from django.core.files.storage import default_storage
 from django.db import models
 from django.db.models.functions import Now
+from django.utils.functional import cached_property
 
 from lro.models.operation import uuid7
+
+from . import tus
 
 
 class OwnedQuerySet(models.QuerySet[Any]):
@@ -40,6 +43,42 @@ class Upload(models.Model):
     @property
     def path(self) -> Path:
         return Path(default_storage.path(f"uploads/{self.pk}"))
+
+
+class ResumableUpload(models.Model):
+    """A file that arrives in as many requests as it takes: the first `offset` bytes of it are durable.
+
+    What stands in its file beyond them does not count. It stays for a while after its end, to be imported.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="resumable_uploads")
+    length = models.PositiveBigIntegerField(null=True, blank=True)  # None: the sender does not know it yet
+    offset = models.PositiveBigIntegerField(default=0)
+    metadata = models.TextField(blank=True, default="")  # as it was sent
+    sha256 = models.CharField(max_length=64, blank=True, default="")  # once it is whole
+    operation_id = models.UUIDField(null=True, blank=True)  # the import that its metadata asked for
+    wanted_at = models.DateTimeField(null=True, blank=True)  # another request waits for the one that is at it
+    expires_at = models.DateTimeField(db_index=True)
+    created_at = models.DateTimeField(db_default=Now())
+
+    objects: ClassVar[Any] = OwnedQuerySet.as_manager()
+
+    def __str__(self) -> str:
+        return self.facts.get("filename") or str(self.pk)
+
+    @cached_property
+    def facts(self) -> dict[str, str]:
+        """What the metadata says."""
+        return tus.parse_metadata(self.metadata)
+
+    @property
+    def path(self) -> Path:
+        return Path(default_storage.path(f"incoming/{self.pk}"))
+
+    @property
+    def is_whole(self) -> bool:
+        return self.offset == self.length
 
 
 class Dataset(models.Model):

@@ -13,6 +13,7 @@ from . import publishing, refusals
 from .declarations import declared_limit, declared_ranges, declared_schema
 from .models import Dataset, Upload
 from .receiving import ReceivedFile, max_bytes
+from .resumable import FinishedFile, finished_file, sha256_mismatch
 from .serializers import ImportInput, ImportResult, PublishInput, PublishResult
 
 #: The HTTP status of each way in which a file cannot be imported; 422 for the rest.
@@ -29,11 +30,13 @@ class Import(OperationTask):
     @classmethod
     def prepare(cls, data: dict[str, Any], owner: Any) -> dict[str, Any]:
         """Look at the head of the file, refuse what is no table, and keep the rest."""
-        file: ReceivedFile = data["file"]
+        file: ReceivedFile | FinishedFile = data.get("file") or finished_file(owner, data["upload"])
         filename = _plain_name(file.name or "")
         if file.is_too_large:
             message = f"The file has {file.size:,} bytes, at most {max_bytes():,} are allowed."
             raise Problem(413, "upload_too_large", message)
+        if data.get("sha256", file.sha256).lower() != file.sha256:
+            raise sha256_mismatch(file.sha256, data["sha256"])
         layout = _inspect(file, filename, data)
         schema, limit = declared_schema(data, layout.data_columns), declared_limit(data)
         ranges = declared_ranges(data, layout, file.size or 0)
@@ -128,7 +131,7 @@ class Publish(OperationTask):
 cleanup("uploads.drop-staging")(publishing.drop_unless_needed)
 
 
-def _inspect(file: ReceivedFile, filename: str, data: dict[str, Any]) -> Any:
+def _inspect(file: ReceivedFile | FinishedFile, filename: str, data: dict[str, Any]) -> Any:
     from . import inspection
 
     options = {option: data.get(option) for option in ("delimiter", "encoding", "sheet")}

@@ -11,11 +11,16 @@ from .reject_limits import ON_LIMIT
 
 
 class ImportInput(serializers.Serializer[Any]):
-    """The multipart form of `POST /uploads/import`."""
+    """What `POST /uploads/import` takes: a form with the file, or the id of a finished resumable upload."""
 
     file = serializers.FileField(
-        allow_empty_file=True, max_length=1000, help_text="CSV, TSV, JSON Lines (also gzip or zstd), XLSX or Parquet."
+        required=False,
+        allow_empty_file=True,
+        max_length=1000,
+        help_text="CSV, TSV, JSON Lines (also gzip or zstd), XLSX or Parquet.",
     )
+    upload = serializers.UUIDField(required=False, help_text="In place of `file`: a resumable upload that is finished.")
+    sha256 = serializers.CharField(required=False, max_length=64, help_text="What the file should have, in hex.")
     name = serializers.CharField(required=False, max_length=255, help_text="The dataset's name; else the file's.")
     delimiter = serializers.CharField(
         required=False, trim_whitespace=False, max_length=10, help_text="Of CSV and the like; else detected."
@@ -39,6 +44,11 @@ class ImportInput(serializers.Serializer[Any]):
     parallel = serializers.IntegerField(
         required=False, min_value=1, max_value=64, help_text="In how many parts it is read at once; else by its size."
     )
+
+    def validate(self, attrs: Any) -> Any:
+        if ("file" in attrs) is ("upload" in attrs):
+            raise serializers.ValidationError({"file": "Send either a file or, as 'upload', the id of a finished one."})
+        return attrs
 
 
 class ColumnSerializer(serializers.Serializer[Any]):

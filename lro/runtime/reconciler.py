@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, InterfaceError, close_old_connections, connection
 from django.db.models import DateTimeField, ExpressionWrapper, F, Min, Q
 from django.db.models.functions import Now
@@ -108,6 +109,20 @@ DUTIES: list[Work] = [
 ]
 #: These call what authors wrote and delete files: in a thread of their own, as no rescue may wait for that.
 CHORES: list[Work] = [resources.release_left, pruner.prune_expired]
+
+
+def chore(work: Work) -> Work:
+    """Declare a chore of an app's own: each worker does it every few seconds, and when it starts.
+
+    It answers how often it did something, at most a batch at a time. Any number of processes may do it at once and each
+    may be killed at any instant, so its steps are compare-and-sets. Declare it in the app's `operations` module.
+    """
+    known = {each.__name__: each for each in DUTIES + CHORES}
+    if work.__name__ in known and known[work.__name__].__module__ != work.__module__:
+        raise ImproperlyConfigured(f"There are two duties '{work.__name__}': in {work.__module__}, and before it.")
+    if work.__name__ not in known:
+        CHORES.append(work)
+    return work
 
 
 def rescue_of(main_pid: int, pid: int) -> int:

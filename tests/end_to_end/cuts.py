@@ -37,7 +37,7 @@ class Cut(NamedTuple):
 
 
 CUTS = [
-    Cut("the page sends the file", "uploads/static/uploads/upload.js", "request.send(form)", "void form"),
+    Cut("the page sends the file", "uploads/static/uploads/resumable.js", "request.send(", "void ("),
     Cut("the upload is kept on disk", "uploads/operations.py", "file.keep_as(upload.path)", "pass"),
     Cut("submission records the row", "lro/lifecycle/transitions.py", "journal.begin(operation, ", "print("),
     Cut("submission wakes a worker", "lro/runtime/submission.py", "queueing.wake(operation)", "None"),

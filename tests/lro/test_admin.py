@@ -11,11 +11,12 @@ from django.contrib.auth.models import Permission
 from django.core.files.base import ContentFile
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from lro.models import Artifact, Duty, Event, Operation
 from lro.runtime import control, submission
 from lro.testing import run_attempt
-from uploads.models import Dataset, Upload
+from uploads.models import Dataset, ResumableUpload, Upload
 
 pytestmark = pytest.mark.django_db(transaction=True)
 LIST = "/admin/lro/operation/"
@@ -272,6 +273,8 @@ def test_uploads_and_datasets_are_there_to_look_at(django_user_model: Any, alice
     html = client.get("/admin/uploads/dataset/").content.decode()
     assert "People" in html
     assert page_of(operation) in html
+    ResumableUpload.objects.create(owner=alice, length=2048, offset=1024, expires_at=timezone.now())
+    assert "1.0\xa0KB of 2.0\xa0KB" in client.get("/admin/uploads/resumableupload/").content.decode()
     assert client.get("/admin/uploads/dataset/add/").status_code == 403
 
 

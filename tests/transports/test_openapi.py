@@ -99,9 +99,9 @@ def test_every_operation_has_a_path_with_its_own_request(document: Document) -> 
     assert not [path for path in document["paths"] if "{module}" in path]
 
 
-def test_a_file_is_sent_in_a_form_and_a_result_is_typed(document: Document) -> None:
+def test_a_file_is_sent_in_a_form_or_left_out_and_a_result_is_typed(document: Document) -> None:
     call = document["paths"]["/uploads/import"]["post"]
-    assert list(call["requestBody"]["content"]) == ["multipart/form-data"]
+    assert list(call["requestBody"]["content"]) == ["multipart/form-data", "application/json"]
     operation = document["components"]["schemas"]["UploadsImportOperation"]
     result = operation["allOf"][1]["properties"]["result"]
     assert result == {"anyOf": [{"$ref": "#/components/schemas/ImportResult"}, {"type": "null"}]}

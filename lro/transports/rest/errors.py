@@ -85,10 +85,18 @@ def _answer(status: int, code: str, detail: str, errors: list[dict[str, Any]], p
 def _body(status: int, code: str, detail: str, errors: list[dict[str, Any]], path: str) -> dict[str, Any]:
     return {
         "type": f"urn:lro:problem:{code}",
-        "title": HTTPStatus(status).phrase,
+        "title": _title(status, code),
         "status": status,
         "detail": detail,
         "instance": path,
         "code": code,
         "errors": errors,
     }
+
+
+def _title(status: int, code: str) -> str:
+    """A protocol may have a status that HTTP does not know, as 460 of tus."""
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return code.replace("_", " ").capitalize()

@@ -50,7 +50,7 @@ class StartSchema(AutoSchema):
         serializer = self._task().input_serializer
         if serializer is None:
             return {_JSON: documented.FREE_INPUT}
-        return {"multipart/form-data" if _has_file(serializer) else _JSON: serializer}
+        return {media: serializer for media in _media(serializer)}
 
     def get_response_serializers(self) -> Any:
         operation = self._operation()
@@ -172,8 +172,10 @@ def _words(task: type[OperationTask]) -> tuple[str, str]:
     return first, rest.strip()
 
 
-def _has_file(serializer: type[serializers.Serializer[Any]]) -> bool:
-    return any(isinstance(field, serializers.FileField) for field in serializer().fields.values())
+def _media(serializer: type[serializers.Serializer[Any]]) -> list[str]:
+    """A form where a file is sent; where the file may be left out, JSON as well."""
+    files = [field for field in serializer().fields.values() if isinstance(field, serializers.FileField)]
+    return ["multipart/form-data"] * bool(files) + [_JSON] * (not any(field.required for field in files))
 
 
 _MADE = [200, 202]

@@ -5,15 +5,18 @@ import { amount, bytes, duration, isDone, number, rate, remaining, stateWord } f
 import { icon } from "../lro/icons.js";
 import { href, register } from "../lro/router.js";
 import { announce, client, complain, confirmed, onSignedOut, toast } from "../lro/session.js";
+import { ResumableTransfer, fingerprint, forget, giveUp, offsetAt, remembered } from "./resumable.js";
 import "./summary.js";
 
 /**
  * @typedef {import("../lro/client.js").Operation} Operation
- * @typedef {"waiting" | "sending" | "checking" | "refused" | "interrupted" | "accepted"} Phase
+ * @typedef {"waiting" | "sending" | "paused" | "offline" | "checking" | "refused" | "interrupted" | "unfinished" | "accepted"} Phase
  */
 
 const AT_ONCE = 2;
 const REMEMBERED = "lro.uploads";
+/** A file of more bytes goes up so that it can go on after a lost network or a reload. */
+const RESUMABLE_BYTES = 5 * 1024 * 1024;
 
 class Upload {
   key = crypto.randomUUID();
@@ -23,7 +26,8 @@ class Upload {
   problem = "";
   /** @type {string[]} */ details = [];
   /** @type {Operation | null} */ operation = null;
-  /** @type {XMLHttpRequest | null} */ request = null;
+  /** @type {XMLHttpRequest | ResumableTransfer | null} */ request = null;
+  /** What was begun before a reload: the file has to be chosen again. @type {import("./resumable.js").Unfinished | null} */ unfinished = null;
   /** @type {{close(): void} | null} */ following = null;
 
   /** @param {File | null} file @param {string} name @param {Record<string, string>} options */
@@ -41,6 +45,8 @@ let uploads = [];
 let limits = null;
 /** @type {() => void} */
 let draw = () => {};
+/** Opens the browser's choice of files. @type {() => void} */
+let choose = () => {};
 
 register({ path: "/upload", nav: { label: "Upload", icon: "upload", order: 2 }, show });
 
@@ -63,20 +69,27 @@ async function readLimits() {
 
 /** @param {Iterable<File>} files @param {Record<string, string>} options */
 function add(files, options) {
-  const added = [...files].map((file) => new Upload(file, options.name || file.name, options));
+  const added = [...files].map((file) => resumed(file) ?? new Upload(file, options.name || file.name, options));
   for (const upload of added) {
     if (limits && upload.size > limits.max_bytes) {
       upload.phase = "refused";
       upload.problem = `The file has ${bytes(upload.size)}; the limit is ${bytes(limits.max_bytes)}. Nothing was sent.`;
     }
   }
-  uploads = [...added, ...uploads];
+  uploads = [...added, ...uploads.filter((upload) => !added.includes(upload))];
   pump();
   draw();
 }
 
+/** The row that waits for this very file since a reload. @param {File} file */
+function resumed(file) {
+  const upload = uploads.find((one) => one.unfinished?.key === fingerprint(file));
+  if (upload) Object.assign(upload, { file, phase: "waiting", unfinished: null, problem: "" });
+  return upload;
+}
+
 function pump() {
-  const free = AT_ONCE - uploads.filter((upload) => upload.request || upload.phase === "sending").length;
+  const free = AT_ONCE - uploads.filter((upload) => (upload.request && upload.phase !== "paused") || upload.phase === "sending").length;
   for (const upload of uploads.filter((one) => one.phase === "waiting").reverse().slice(0, Math.max(0, free))) void send(upload);
 }
 
@@ -86,7 +99,7 @@ async function send(upload) {
   upload.sent = upload.speed = 0;
   upload.problem = "";
   try {
-    accept(upload, await transfer(upload, await client.accessToken()));
+    accept(upload, await (upload.size > RESUMABLE_BYTES ? transferInPieces(upload) : transfer(upload, await client.accessToken())));
   } catch (error) {
     if (error instanceof Problem && error.status === 401 && !upload.problem) {
       upload.problem = "The session was renewed.";
@@ -105,6 +118,36 @@ async function send(upload) {
   upload.request = null;
   pump();
   draw();
+}
+
+/** @param {Upload} upload @returns {Promise<Operation>} */
+async function transferInPieces(upload) {
+  const measured = meter(upload);
+  const sending = new ResumableTransfer(client, /** @type {File} */ (upload.file), upload.options, {
+    onProgress: (sent) => {
+      if (!sending.isPaused) upload.phase = "sending";
+      measured(sent);
+    },
+    onWait: () => {
+      upload.phase = "offline";
+      upload.problem = "The connection was lost. It goes on by itself as soon as the server can be reached.";
+      draw();
+    },
+  });
+  upload.request = sending;
+  const identifier = await sending.run();
+  upload.phase = "checking";
+  upload.problem = "";
+  draw();
+  const options = Object.fromEntries(Object.entries(upload.options).filter(([, value]) => value));
+  try {
+    const answer = await client.request("/uploads/import", { method: "POST", json: { upload: identifier, ...options }, headers: { "Idempotency-Key": upload.key } });
+    sending.forget();
+    return answer.json();
+  } catch (error) {
+    if (error instanceof Problem && error.status < 500) sending.forget();
+    throw error;
+  }
 }
 
 /** @param {Upload} upload @param {string} token @returns {Promise<Operation>} */
@@ -127,20 +170,27 @@ function transfer(upload, token) {
   });
 }
 
-/** Speed as a moving average, so that the time left does not twitch. @param {Upload} upload @param {XMLHttpRequest} request */
-function measure(upload, request) {
+/** Takes how much is sent by now. Speed as a moving average, so that the time left does not twitch. @param {Upload} upload */
+function meter(upload) {
   let time = performance.now();
-  let sent = 0;
-  request.upload.onprogress = (event) => {
+  /** @type {number | null} */ let before = null;
+  return (/** @type {number} */ sent) => {
     const now = performance.now();
+    before ??= sent;
     if (now - time > 200) {
-      const speed = (1000 * (event.loaded - sent)) / (now - time);
+      const speed = Math.max(0, (1000 * (sent - before)) / (now - time));
       upload.speed = upload.speed ? 0.7 * upload.speed + 0.3 * speed : speed;
-      [time, sent] = [now, event.loaded];
+      [time, before] = [now, sent];
     }
-    upload.sent = Math.min(event.loaded, upload.size);
+    upload.sent = Math.min(sent, upload.size);
     draw();
   };
+}
+
+/** @param {Upload} upload @param {XMLHttpRequest} request */
+function measure(upload, request) {
+  const measured = meter(upload);
+  request.upload.onprogress = (event) => measured(event.loaded);
   request.upload.onload = () => {
     upload.sent = upload.size;
     upload.phase = "checking";
@@ -179,10 +229,11 @@ function remember() {
 
 /** After a reload: the files of this tab that had reached the server. */
 async function recall() {
+  recallUnfinished();
   const kept = JSON.parse(sessionStorage.getItem(REMEMBERED) ?? "null");
-  if (!kept || kept.user !== client.username || uploads.length) return;
+  if (!kept || kept.user !== client.username || uploads.some((upload) => !upload.unfinished)) return;
   const found = kept.rows.map((/** @type {any} */ row) => Object.assign(new Upload(null, row.name), { phase: "accepted", id: row.id }));
-  uploads = found;
+  uploads = [...uploads, ...found];
   await Promise.all(found.map(async (/** @type {any} */ upload) => {
     try {
       upload.operation = await client.get(upload.id);
@@ -195,16 +246,58 @@ async function recall() {
   draw();
 }
 
+/** What was begun in this browser and did not come to its end: it goes on once the same file is chosen. */
+function recallUnfinished() {
+  const begun = remembered(client.username).filter((one) => !uploads.some((upload) => upload.unfinished?.key === one.key || (upload.file && fingerprint(upload.file) === one.key)));
+  const rows = begun.map((one) => Object.assign(new Upload(null, one.options.name || one.name, one.options),
+    { phase: /** @type {Phase} */ ("unfinished"), unfinished: one, size: one.size, problem: `Choose ${one.name} again, and it goes on where it stopped.` }));
+  uploads = [...uploads, ...rows];
+  rows.forEach(showOffset);
+}
+
+/** Show how much of it the server has, and the row no more where that has waited long enough. @param {Upload} upload */
+async function showOffset(upload) {
+  if (!upload.unfinished) return;
+  const { key, place } = upload.unfinished;
+  const offset = await offsetAt(client, place).catch(() => 0);
+  if (offset === null) {
+    forget(client.username, key);
+    uploads = uploads.filter((one) => one !== upload || !one.unfinished);
+  } else if (upload.unfinished) upload.sent = offset;
+  draw();
+}
+
 /** @param {Upload} upload */
 function remove(upload) {
   upload.following?.close();
   uploads = uploads.filter((one) => one !== upload);
   if (upload.request) {
-    upload.request.abort();
+    if (upload.request instanceof ResumableTransfer) upload.request.cancel();
+    else upload.request.abort();
     toast(`Upload of ${upload.name} cancelled`);
+  } else if (upload.unfinished) {
+    forget(client.username, upload.unfinished.key);
+    void giveUp(client, upload.unfinished.place);
   }
   remember();
   pump();
+  draw();
+}
+
+/** @param {Upload} upload */
+function pause(upload) {
+  if (!(upload.request instanceof ResumableTransfer)) return;
+  upload.request.pause();
+  Object.assign(upload, { phase: "paused", speed: 0, problem: "" });
+  pump();
+  draw();
+}
+
+/** Go on, or try at once where the network was lost. @param {Upload} upload */
+function resume(upload) {
+  if (!(upload.request instanceof ResumableTransfer)) return;
+  Object.assign(upload, { phase: "sending", problem: "" });
+  upload.request.resume();
   draw();
 }
 
@@ -224,7 +317,8 @@ async function cancelImport(upload) {
 
 function show() {
   const input = h("input", { type: "file", multiple: true, accept: ".csv,.tsv,.tab,.txt,.psv,.jsonl,.ndjson,.json,.xlsx,.xlsm,.parquet,.pq,.gz,.zst,text/csv,text/tab-separated-values", class: "visually-hidden", tabindex: "-1", "aria-hidden": "true", "data-testid": "file-input", onchange: () => { add(input.files, options()); input.value = ""; } });
-  const choose = h("button", { class: "button primary", type: "button", "data-testid": "choose-files", onclick: () => input.click() }, icon("upload"), "Choose files");
+  choose = () => input.click();
+  const button = h("button", { class: "button primary", type: "button", "data-testid": "choose-files", onclick: () => choose() }, icon("upload"), "Choose files");
   const limit = h("p", { class: "muted" });
   const form = optionsForm();
   const options = () => /** @type {Record<string, string>} */ (Object.fromEntries([...new FormData(form)].map(([name, value]) => [name, String(value).trim()])));
@@ -239,7 +333,7 @@ function show() {
       zone.classList.remove("over");
       add(event.dataTransfer?.files ?? [], options());
     } },
-    h("div", { class: "drop-mark" }, icon("file")), choose, h("p", null, "or drop them here"), limit, input);
+    h("div", { class: "drop-mark" }, icon("file")), button, h("p", null, "or drop them here"), limit, input);
   const list = h("ul", { class: "uploads", "aria-label": "Uploads" });
   draw = framed(() => {
     setText(limit, limits ? `CSV, TSV and JSON Lines, also packed by gzip or zstd, XLSX and Parquet; up to ${bytes(limits.max_bytes)} each` : "");
@@ -276,7 +370,7 @@ function uploadRow(upload) {
 function updateRow(node, upload) {
   const find = (/** @type {string} */ part) => /** @type {any} */ (node.querySelector(part));
   const operation = upload.operation;
-  const state = operation?.state ?? { waiting: "queued", sending: "running", checking: "running", refused: "failed", interrupted: "failed", accepted: "queued" }[upload.phase];
+  const state = operation?.state ?? { waiting: "queued", sending: "running", paused: "paused", offline: "retrying", checking: "running", refused: "failed", interrupted: "failed", unfinished: "paused", accepted: "queued" }[upload.phase];
   setAttribute(node, "data-phase", upload.phase);
   setAttribute(node, "data-state", operation?.state ?? upload.phase);
   setAttribute(node, "data-operation-id", operation?.id);
@@ -299,7 +393,7 @@ function updateRow(node, upload) {
 /** @param {Upload} upload */
 function phaseWords(upload) {
   if (upload.operation) return { running: "Importing", queued: "Waiting for a worker", succeeded: "Imported" }[upload.operation.state] ?? stateWord(upload.operation.state);
-  return { waiting: "Waiting", sending: "Uploading", checking: "Checking", refused: "Refused", interrupted: "Interrupted", accepted: "Reading…" }[upload.phase];
+  return { waiting: "Waiting", sending: "Uploading", paused: "Paused", offline: "Waiting for the network", checking: "Checking", refused: "Refused", interrupted: "Interrupted", unfinished: "Not finished", accepted: "Reading…" }[upload.phase];
 }
 
 /** @param {Upload} upload */
@@ -315,16 +409,23 @@ function facts(upload) {
     return [amount(progress), operation.rejected ? `${number(operation.rejected)} rejected` : "", live ? rate(progress.rate, progress.unit) : "",
       live && Number.isFinite(progress.eta_seconds) ? `${remaining(progress.eta_seconds)} left` : "", live ? progress.message : ""].filter((words) => words && words !== "–").join(" · ");
   }
+  if (["paused", "offline", "unfinished"].includes(upload.phase)) return `${bytes(upload.sent)} of ${bytes(upload.size)}`;
   if (upload.phase !== "sending") return upload.size ? bytes(upload.size) : "";
   const left = upload.speed ? (upload.size - upload.sent) / upload.speed : null;
   return [`${bytes(upload.sent)} of ${bytes(upload.size)}`, rate(upload.speed, "bytes"), left === null ? "" : `${remaining(left)} left`].filter((words) => words && words !== "–").join(" · ");
 }
 
+/** What can be done before there is an operation. @type {Partial<Record<Phase, string[]>>} */
+const ACTIONS = {
+  waiting: ["cancel-upload"], sending: ["pause-upload", "cancel-upload"], paused: ["resume-upload", "cancel-upload"], offline: ["try-now", "pause-upload", "cancel-upload"],
+  checking: ["cancel-upload"], interrupted: ["retry", "dismiss"], unfinished: ["choose-again", "discard-upload"],
+};
+
 /** @param {Element} place @param {Upload} upload */
 function drawActions(place, upload) {
   const { operation, phase } = upload;
   const wanted = operation ? ["open", operation.links?.cancel && !isDone(operation.state) ? "cancel-import" : "", isDone(operation.state) ? "dismiss" : ""]
-    : [phase === "interrupted" && upload.file ? "retry" : "", ["sending", "checking", "waiting"].includes(phase) ? "cancel-upload" : "dismiss"];
+    : [...ACTIONS[phase] ?? ["dismiss"]].filter((name) => (name !== "retry" || upload.file) && (name !== "pause-upload" || upload.request instanceof ResumableTransfer));
   keyed(place, wanted.filter(Boolean), (name) => `${name}${operation?.id ?? ""}`, (name) => actionButton(name, upload));
 }
 
@@ -335,6 +436,11 @@ function actionButton(name, upload) {
   switch (name) {
     case "open": return h("a", { class: "button small", href: href(`/operations/${upload.operation?.id}`), "data-link": true, "data-testid": "open-operation", "aria-label": `Open the import of ${upload.name}` }, "Open");
     case "retry": return button("Retry", () => again(upload), "primary");
+    case "pause-upload": return button("Pause upload", () => pause(upload));
+    case "resume-upload": return button("Resume upload", () => resume(upload), "primary");
+    case "try-now": return button("Try now", () => resume(upload));
+    case "choose-again": return button("Choose the file again", () => choose(), "primary");
+    case "discard-upload": return button("Discard", () => remove(upload));
     case "cancel-upload": return button("Cancel upload", () => remove(upload));
     case "cancel-import": return button("Cancel import", () => void cancelImport(upload));
     default: return h("button", { class: "button quiet icon-only", type: "button", "aria-label": `Dismiss ${upload.name}`, onclick: () => remove(upload) }, icon("close"));

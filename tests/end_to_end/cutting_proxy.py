@@ -1,0 +1,93 @@
+"""A proxy between a client and the system that cuts connections in the middle of what is sent."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any, Self
+
+PIECE = 64 * 1024
+
+
+class CuttingProxy:
+    """Cuts whenever the bytes of all clients together pass one of `cuts`.
+
+    Every second time the server hears nothing of it: its side of the connection stays open and silent.
+    """
+
+    def __init__(self, port: int, cuts: Sequence[int] = (), bytes_per_second: float = 0) -> None:
+        self._target, self._cuts, self._rate = port, sorted(cuts), bytes_per_second
+        self._passed = 0
+        self._silent: list[asyncio.StreamWriter] = []
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self.done = 0
+        self.port = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self._server = asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result(10)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(10)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+        self._loop.close()
+
+    async def _listen(self) -> asyncio.Server:
+        return await asyncio.start_server(self._serve, "127.0.0.1", 0)
+
+    async def _end(self) -> None:
+        self._server.close()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        for writer in self._silent:
+            writer.transport.abort()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        server: Any = None
+        try:
+            back, server = await asyncio.open_connection("127.0.0.1", self._target)
+            answering = asyncio.ensure_future(_pass(back, writer))
+            try:
+                await self._send(reader, server)
+            finally:
+                answering.cancel()
+        except (OSError, asyncio.CancelledError):
+            pass
+        finally:
+            writer.transport.abort()
+            if server is not None and server not in self._silent:
+                server.transport.abort()
+
+    async def _send(self, reader: asyncio.StreamReader, server: asyncio.StreamWriter) -> None:
+        while piece := await reader.read(PIECE):
+            server.write(piece)
+            await server.drain()
+            self._passed += len(piece)
+            if self._rate:
+                await asyncio.sleep(len(piece) / self._rate)
+            if self._cuts and self._passed >= self._cuts[0]:
+                self._cuts = [cut for cut in self._cuts if cut > self._passed]
+                self.done += 1
+                if self.done % 2 == 0:
+                    self._silent.append(server)
+                return
+
+
+async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(OSError):
+        while piece := await reader.read(PIECE):
+            writer.write(piece)
+            await writer.drain()
+        writer.close()

@@ -1,0 +1,113 @@
+"""Real clients send a file through a network that fails, to a server that is killed: the bytes are equal."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.end_to_end.cut_uploads import Sender, by_curl, by_tus_js, send, stored_digest, write_csv
+from tests.end_to_end.stack import ALIAS, Stack
+from tests.waiting import until
+from uploads.models import ResumableUpload
+
+pytestmark = pytest.mark.slow
+
+MEGABYTES = 32
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    path = tmp_path_factory.mktemp("csv") / "table.csv"
+    return path, write_csv(path, MEGABYTES)
+
+
+@pytest.mark.parametrize("sender", [by_tus_js, by_curl], ids=lambda sender: sender.__name__)
+def test_a_real_client_goes_on_after_each_of_ten_cuts(drained: Stack, table: tuple[Path, str], sender: Sender) -> None:
+    path, digest = table
+    sent = send(drained, sender, path, cuts=10)
+    assert sent.cuts == 10
+    assert drained.client().get(f"/operations/{sent.operation}").json()["name"] == "uploads.import"
+    assert stored_digest(drained, sent.operation) == digest
+    operation = drained.await_end(sent.operation)
+    assert (operation.state, operation.rejected) == ("succeeded", 0), operation.error
+    assert operation.result["sha256"] == digest
+
+
+def test_a_client_that_sends_in_chunks_is_served_too(drained: Stack, table: tuple[Path, str]) -> None:
+    path, digest = table
+    sent = send(drained, lambda *wanted: by_tus_js(*wanted, chunk=4_000_000), path, cuts=3)
+    assert stored_digest(drained, sent.operation) == digest
+    drained.await_end(sent.operation)
+
+
+class Sending(threading.Thread):
+    """Sends bytes from `offset` on, with a pause after each piece, until it is thrown out."""
+
+    def __init__(self, stack: Stack, place: str, content: bytes, offset: int, pause: float) -> None:
+        super().__init__(daemon=True)
+        self._request = (f"{stack.url}{place}", headers(stack) | {"Upload-Offset": str(offset)})
+        self._content, self._offset, self._pause = content, offset, pause
+        self.answer: httpx.Response | None = None
+
+    def run(self) -> None:
+        address, told = self._request
+        try:
+            self.answer = httpx.patch(address, headers=told, content=self._pieces(), timeout=60)
+        except httpx.TransportError:
+            self.answer = None
+
+    def _pieces(self) -> Iterator[bytes]:
+        for start in range(self._offset, len(self._content), 256 * 1024):
+            yield self._content[start : start + 256 * 1024]
+            time.sleep(self._pause)
+
+
+def headers(stack: Stack) -> dict[str, str]:
+    return {
+        "Authorization": f"Bearer {stack.token()}",
+        "Tus-Resumable": "1.0.0",
+        "Content-Type": "application/offset+octet-stream",
+    }
+
+
+def begin(stack: Stack, length: int) -> str:
+    told = headers(stack) | {"Upload-Length": str(length), "Upload-Metadata": "filename dGFibGUuY3N2"}
+    told.pop("Content-Type")
+    return str(httpx.post(f"{stack.url}/uploads/files/", headers=told).headers["Location"])
+
+
+def row(stack: Stack, place: str) -> ResumableUpload:
+    found = ResumableUpload.objects.using(ALIAS)
+    return found.get(pk=place.rsplit("/", 1)[1])
+
+
+def test_a_kill_of_the_web_process_costs_at_most_what_was_not_yet_counted(
+    drained: Stack, table: tuple[Path, str]
+) -> None:
+    path, digest = table
+    content = path.read_bytes()
+    place, offset = begin(drained, len(content)), 0
+    for how, pause in ((signal.SIGKILL, 0.02), (signal.SIGTERM, 0.2)):  # slower than a shutdown waits
+        sending = Sending(drained, place, content, offset, pause)
+        sending.start()
+        until(lambda seen=offset: row(drained, place).offset > seen, what="some bytes are counted")
+        os.kill(drained.pid("web"), how)
+        sending.join(30)
+        client = drained.client()
+        offset = int(client.head(place, headers={"Tus-Resumable": "1.0.0"}).headers["Upload-Offset"])
+        assert 0 < offset < len(content)
+    answer = httpx.patch(
+        f"{drained.url}{place}", headers=headers(drained) | {"Upload-Offset": str(offset)}, content=content[offset:]
+    )
+    assert answer.status_code == 204
+    started = drained.client().post("/uploads/import", json={"upload": place.rsplit("/", 1)[1], "sha256": digest})
+    assert started.status_code == 200, started.text
+    assert stored_digest(drained, started.json()["id"]) == digest
+    drained.await_end(started.json()["id"])
