@@ -43,6 +43,8 @@ class OperationTask:
     single_flight: ClassVar[Literal["queue", "reject", "replace"] | None] = None
     #: A permission that the caller must have, as `app.codename`; None admits every authenticated user.
     permission: ClassVar[str | None] = None
+    #: Only another operation may start it, by `op.spawn`: nobody can ask for it, and no list of names shows it.
+    is_internal: ClassVar[bool] = False
 
     @classmethod
     def prepare(cls, data: dict[str, Any], owner: Any) -> dict[str, Any]:
@@ -73,6 +75,13 @@ class OperationTask:
     def tags(cls, prepared: dict[str, Any]) -> list[str]:
         """Words by which the operation is found later, as `GET /operations/?tag=`: shown to who may see it."""
         return []
+
+    @classmethod
+    def reconsider(cls, operation: Operation, verb: str) -> None:
+        """A person asks to `resume` or `retry` it: raise `Problem` (409) where that must not be, or not yet.
+
+        A worker that goes on after a crash does not ask.
+        """
 
     @classmethod
     def flight_key(cls, prepared: dict[str, Any]) -> str | None:

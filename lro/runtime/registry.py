@@ -41,10 +41,15 @@ def find(name: str) -> type[OperationTask]:
     try:
         return _classes[name]
     except KeyError:
-        near = difflib.get_close_matches(name, _classes, n=3)
+        near = difflib.get_close_matches(name, [cls.name for cls in public_classes()], n=3)
         hint = f" Did you mean {' or '.join(near)}?" if near else ""
         raise UnknownOperation(f"There is no operation '{name}'.{hint}") from None
 
 
 def all_classes() -> Iterator[type[OperationTask]]:
     yield from (_classes[name] for name in sorted(_classes))
+
+
+def public_classes() -> Iterator[type[OperationTask]]:
+    """What a person may start."""
+    yield from (cls for cls in all_classes() if not cls.is_internal)

@@ -15,7 +15,7 @@ from django.http import QueryDict
 from rest_framework.exceptions import PermissionDenied, ValidationError
 
 from ..conf import conf
-from ..exceptions import AlreadyActive, Fail, IdempotencyMismatch, InvalidValue, NotAllowedNow
+from ..exceptions import AlreadyActive, Fail, IdempotencyMismatch, InvalidValue, NotAllowedNow, UnknownOperation
 from ..lifecycle import transitions
 from ..models import Operation
 from ..models.operation import uuid7
@@ -33,6 +33,8 @@ class Submission:
 def validate(name: str, data: Any, owner: Any) -> tuple[type[OperationTask], dict[str, Any]]:
     """All cheap checks. Raises UnknownOperation, PermissionDenied, ValidationError; creates nothing."""
     cls = registry.find(name)
+    if cls.is_internal:
+        raise UnknownOperation(f"'{name}' is a part of other operations, and cannot be started by itself.")
     if cls.permission and not owner.has_perm(cls.permission):
         raise PermissionDenied(f"'{name}' needs the permission {cls.permission}.")
     return cls, _valid(cls, data, owner)

@@ -53,7 +53,7 @@ def facts(row: Operation) -> Iterator[str]:
 
 
 def names() -> Iterator[dict[str, Any]]:
-    for cls in registry.all_classes():
+    for cls in registry.public_classes():
         fields = cls.input_serializer().fields if cls.input_serializer else {}
         parameters = [name if field.required else f"[{name}]" for name, field in fields.items()]
         about = (cls.__doc__ or "").strip().partition("\n")[0]

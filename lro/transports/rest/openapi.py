@@ -131,7 +131,7 @@ def _concrete(path: str, regex: str, method: str, callback: Any) -> Iterator[tup
     if not isinstance(callback.cls.schema, StartSchema):
         yield path, regex, method, callback
         return
-    for task in registry.all_classes():
+    for task in registry.public_classes():
         module, operation = task.name.split(".")
         concrete = path.replace("{module}", module).replace("{operation}", operation)
         yield concrete, concrete, method, callback
