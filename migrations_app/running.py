@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
@@ -110,7 +110,7 @@ class Running:
             taken = source.take(own.after, limit)
             found = len(taken)
             if found:
-                self._record(state, own, self._process(step, source, taken, state))
+                self._record(state, own, taken, self._process(step, source, taken, state))
             else:
                 own.is_done = True
                 self.op.event("migrations.step_completed", own.report())
@@ -142,12 +142,21 @@ class Running:
         samples = state.wanted_samples(step.name) if order.is_dry else 0
         keeps = order.migration.keep_old_values and not order.is_dry and not order.is_reverse
         make = partial(batches.Batch, step, is_reverse=order.is_reverse, keeps_images=keeps, samples=samples)
-        with transaction.atomic() if order.is_dry else nullcontext():
-            if order.is_dry:
-                taken = self._rehearse(step, source, taken)
-            outcome = trying.attempt(make, taken, deadline, source.again)
-            if order.is_dry:
-                transaction.set_rollback(True)
+        if not order.is_dry:
+            return trying.attempt(make, taken, deadline, source.again)
+        with transaction.atomic():
+            outcome = self._tried(make, step, source, taken)
+            transaction.set_rollback(True)
+        return outcome
+
+    def _tried(self, make: trying.Make, step: Step, source: Any, taken: Taken) -> batches.Outcome:
+        """What would come of the records after the steps before this one, which may have left nothing to be done."""
+        rehearsed = self._rehearse(step, source, taken)
+        if not len(rehearsed):
+            return batches.Outcome(processed=len(taken), last=taken.keys[-1])
+        outcome = trying.attempt(make, rehearsed, time.monotonic() + _DEADLINE_SECONDS, source.again)
+        if outcome.last == rehearsed.keys[-1]:
+            outcome.processed, outcome.last = len(taken), taken.keys[-1]
         return outcome
 
     def _rehearse(self, step: Step, source: Any, taken: Taken) -> Taken:
@@ -161,12 +170,13 @@ class Running:
                 taken = source.again(taken.keys)
         return taken
 
-    def _record(self, state: State, own: StepState, outcome: batches.Outcome) -> None:
-        position = state.processed
+    def _record(self, state: State, own: StepState, taken: Taken, outcome: batches.Outcome) -> None:
+        first = state.processed
+        places = {key: first + index for index, key in enumerate(taken.keys)} if outcome.rejects else {}
         own.add(outcome)
         state.sampled(own.name, outcome)
-        for number, (key, code, message, column) in enumerate(outcome.rejects):
-            self.op.reject(position + number, code, message, column=column, raw=f"{own.name} {key}")
+        for key, code, message, column in outcome.rejects:
+            self.op.reject(places[key], code, message, column=column, raw=f"{own.name} {key}")
         if outcome.images:
             BeforeImage.objects.create(
                 run_id=self.order.run, step=own.name, records=outcome.changed, changes=outcome.images

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from django.core.serializers.json import DjangoJSONEncoder
+
 from .batches import Outcome
 
 _SAMPLES = 10
+_SAMPLE_BYTES = 2 * 1024
+_TOO_LARGE = "It is too large to be shown."
 _BUCKET_MS = 10
 
 
@@ -73,7 +78,7 @@ class State:
 
     def sampled(self, step: str, outcome: Outcome) -> None:
         room = self.wanted_samples(step)
-        self.sample += [{"step": step, **each} for each in outcome.sample[:room]]
+        self.sample += [{"step": step, **_shown(each)} for each in outcome.sample[:room]]
 
     def wanted_samples(self, step: str) -> int:
         return _SAMPLES - [each["step"] for each in self.sample].count(step)
@@ -90,6 +95,13 @@ class State:
         """Of all steps; None while one is not counted."""
         counts = [step.rows for step in self.steps]
         return None if None in counts else sum(int(count or 0) for count in counts)
+
+
+def _shown(sample: dict[str, Any]) -> dict[str, Any]:
+    """A cursor has room for small records only."""
+    if len(json.dumps(sample, cls=DjangoJSONEncoder)) <= _SAMPLE_BYTES:
+        return sample
+    return {"key": sample["key"], "before": _TOO_LARGE, "after": _TOO_LARGE}
 
 
 def percentile(transactions: dict[str, int], share: float) -> int | None:

@@ -16,9 +16,9 @@ from lro import RejectItem, Retry
 from lro.models import Operation
 from lro.runtime import control, executor
 from lro.testing import Crash, cancel_after, crash_after, pause_after
-from migrations_app import running
+from migrations_app import running, state
 from tests.migrations_app.runs import finish, fresh, kinds, run, submit, told
-from tests.probe.data_migrations import Counting
+from tests.probe.data_migrations import Counting, CountNamed
 from tests.probe.models import Mark, Thing
 
 is_postgres = pytest.mark.skipif("connection.vendor != 'postgresql'")
@@ -205,6 +205,7 @@ def test_what_is_rejected_is_left_as_it_was_and_named(
         ("unlucky", "It is unlucky.", "text", f"count {keys[3]}"),
         ("zero_division_error", "by nought", "", f"count {keys[8]}"),
     ]
+    assert [row.position for row in operation.rejects.all()] == [3, 8]
     assert (operation.result["failed"], operation.rejected, touches()) == (2, 2, {0: 2, 1: 10})
     assert not Thing.objects.filter(touched=0, text="half done").exists()
 
@@ -425,6 +426,26 @@ def test_a_dry_run_shows_what_would_be_and_leaves_no_trace(
     assert (second["before"], second["after"]) == ({"touched": 0}, {"touched": 1})
     assert Counter(each["step"] for each in result["sample"]) == {"name": 10, "count-named": 10}
     json.dumps(result)
+
+
+def test_a_dry_run_goes_on_where_an_earlier_step_would_leave_nothing_to_do(
+    clerk: Any, things: Any, small_batches: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    things(12)
+    monkeypatch.setattr(CountNamed, "source", lambda self: Thing.objects.filter(text=""))
+    operation = run(clerk, "probe.name-and-count", dry_run=True)
+    assert operation.state == "succeeded", operation.error
+    assert [(s["processed"], s["changed"]) for s in operation.result["steps"]] == [(12, 12), (12, 0)]
+
+
+def test_a_dry_run_shows_no_record_that_is_too_large(clerk: Any, things: Any, hurting: Any) -> None:
+    things(2)
+    text = "x" * 90
+    hurting(lambda step, thing: setattr(thing, "text", text))
+    operation = run(clerk, "probe.count", dry_run=True)
+    assert operation.result["sample"][0]["after"] == {"text": text, "touched": 1}
+    shown = state._shown({"key": "1", "before": "x" * 3_000, "after": None})
+    assert shown == {"key": "1", "before": state._TOO_LARGE, "after": state._TOO_LARGE}
 
 
 # Shards
