@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
+from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
@@ -20,18 +21,17 @@ else:
 
 
 @admin.display(description="Operation")
-def operation(run: Run) -> str:
+def operation(run: Any) -> str:
     """A link, as long as there is one."""
-    if not Operation.objects.filter(pk=run.pk).exists():
+    if run.state_now is None:
         return "deleted"
     address = reverse("admin:lro_operation_change", args=[run.pk])
     return format_html('<a href="{}">…{}</a>', address, str(run.pk)[-8:])
 
 
 @admin.display(description="State")
-def state(run: Run) -> str:
-    now = Operation.objects.filter(pk=run.pk).values_list("state", flat=True).first()
-    return str(now or run.state)
+def state(run: Any) -> str:
+    return str(run.state_now or run.state)
 
 
 @admin.register(Run)
@@ -44,6 +44,10 @@ class RunAdmin(Base):
     ordering = ("-operation_id",)
     sortable_by = ()
     show_full_result_count = False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Run]:
+        now = Operation.objects.filter(pk=OuterRef("pk")).values("state")[:1]
+        return super().get_queryset(request).annotate(state_now=Subquery(now))
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

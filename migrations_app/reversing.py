@@ -17,7 +17,7 @@ from .running import Order, Running
 from .state import State, StepState
 
 STEP = "restore"
-_ENOUGH_SECONDS = 0.1
+_ENOUGH_SECONDS = 0.05
 
 
 def has_images(run: Run) -> bool:
