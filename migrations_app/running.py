@@ -102,15 +102,17 @@ class Running:
         """Whether there may be more. What ends the step is in the transaction that finds nothing left."""
         self._throttle()
         limit, began = min(self._limit, step.batch_records), time.monotonic()
-        found = 0
+        found, worked = 0, 0.0
 
         def work(state: State) -> None:
-            nonlocal found
-            own = state.steps[index]
+            nonlocal found, worked
+            own, start = state.steps[index], time.monotonic()
             taken = source.take(own.after, limit)
             found = len(taken)
             if found:
-                self._record(state, own, taken, self._process(step, source, taken, state))
+                outcome = self._process(step, source, taken, state)
+                worked = time.monotonic() - start
+                self._record(state, own, taken, outcome)
             else:
                 own.is_done = True
                 self.op.event("migrations.step_completed", own.report())
@@ -119,7 +121,7 @@ class Running:
         if found:
             seconds = time.monotonic() - began
             self.state.timed(index, seconds)  # of the commit too, so it is kept with the next one
-            self._adapt(limit, seconds)
+            self._adapt(limit, worked)
         return found > 0
 
     def commit(self, work: Callable[[State], None]) -> None:
@@ -185,7 +187,8 @@ class Running:
     # The pace
 
     def _adapt(self, limit: int, seconds: float) -> None:
-        self._limit = max(1, int(limit * min(2.0, max(0.2, _TARGET_SECONDS / max(seconds, 1e-4)))))
+        """By the time that the records took: what a transaction costs by itself no smaller batch would save."""
+        self._limit = max(1, int(limit * min(2.0, max(0.5, _TARGET_SECONDS / max(seconds, 1e-4)))))
 
     def _throttle(self) -> None:
         began = time.monotonic()
