@@ -14,7 +14,7 @@ from config.data_directory import DataDirectory, write_private
 NAMES = ("demo", "staff", "admin")
 # Tells the demo's accounts from those of people: only these ever get a password from here.
 MARK = "@demo.invalid"
-STAFF_APPS = ("lro", "uploads")
+STAFF_APPS = ("lro", "uploads", "migrations_app")
 
 
 @dataclass(frozen=True)

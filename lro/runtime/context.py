@@ -124,12 +124,18 @@ class OperationContext:
         After a crash the next attempt finds `cursor` in `op.cursor`, so each item takes effect exactly once. `save`
         may be called again after a deadlock or a lost connection: it must write to the database only, and make the
         rows that it inserts anew each time, as an id that was given in a lost transaction may be given again.
+
+        Where only `save` itself finds out how far it comes, and what it rejects, `cursor` is a function: it is asked
+        when `save` has returned.
         """
-        cursor = storable(cursor, what="checkpoint", max_bytes=conf().input_max_bytes)
         number = self._held.checkpoints + 1
-        self._persevere(lambda: self._commit(cursor, number, save))
+        if callable(cursor):
+            before = list(self._rejects)
+            self.cursor = self._persevere(lambda: self._commit_late(cursor, number, save, before))
+        else:
+            self.cursor = _cursor(cursor)
+            self._persevere(lambda: self._commit(self.cursor, number, save))
         self._held.checkpoints = number
-        self.cursor = cursor
         self._rejects = []
         self.check()
 
@@ -249,6 +255,29 @@ class OperationContext:
             if save is not None:
                 save()
 
+    def _commit_late(
+        self, cursor: Callable[[], Any], number: int, save: Callable[[], object] | None, before: list[dict[str, Any]]
+    ) -> Any:
+        """As `_commit`, with the cursor and the rejects last; the cursor as it is stored now."""
+        self.rejected += len(before) - len(self._rejects)
+        self._rejects = list(before)
+        mine, changes = held_by(self._held.fence), {"failures": 0, "crashes": 0}
+        with transaction.atomic():
+            rows = Operation.objects.filter(mine, pk=self.id)
+            if not rows.filter(checkpoints=number - 1).update(checkpoints=number, **changes):
+                if (stored := rows.filter(checkpoints=number).first()) is not None:
+                    self.rejected = stored.rejected
+                    return stored.checkpoint
+                raise LeaseLost
+            if save is not None:
+                save()
+            late, count = _cursor(cursor()), len(self._rejects)
+            if not self._advance(mine, {"checkpoint": late, "rejected": F("rejected") + count}):
+                raise LeaseLost
+            rejects = (Reject(operation_id=self.id, **reject) for reject in self._rejects)
+            Reject.objects.bulk_create(rejects, batch_size=1000)
+        return late
+
     def _advance(self, where: Q, changes: dict[str, Any]) -> bool:
         if not self._rejects:
             return bool(Operation.objects.filter(where, pk=self.id).update(**changes))
@@ -278,6 +307,10 @@ class OperationContext:
                 logger.warning("operation %s: a write failed and is tried again: %s", self.id, error)
                 connection.close()
                 time.sleep(0.2)
+
+
+def _cursor(value: Any) -> Any:
+    return storable(value, what="checkpoint", max_bytes=conf().input_max_bytes)
 
 
 def reject_row(

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
 from ..conf import conf
+from ..exceptions import NotAllowedNow, Problem, UnknownOperation
 from ..lifecycle import transitions
 from ..models import Operation
 from ..states import HELD, PARKED, State
-from . import fan_out, queueing
+from . import fan_out, queueing, registry
 
 #: In which states each verb does something.
 VERBS: dict[str, frozenset[State]] = {
@@ -23,10 +25,26 @@ VERBS: dict[str, frozenset[State]] = {
 
 def act(verb: str, operation_id: UUID, by: str, **options: Any) -> Operation:
     """Do `verb` and wake a worker where the operation is queued by it. Raises `NotAllowedNow`."""
+    if verb in ("resume", "retry"):
+        _reconsider(operation_id, verb)
     operation = _ACTS[verb](operation_id, by, **options)
     queueing.wake(operation)
     fan_out.follow_up(operation)
     return operation
+
+
+def _reconsider(operation_id: UUID, verb: str) -> None:
+    """Ask the operation's class, where the verb would do something."""
+    operation = Operation.objects.filter(pk=operation_id, state__in=VERBS[verb]).first()
+    if operation is None:
+        return
+    with suppress(UnknownOperation):  # its code is gone: the attempt will say so
+        try:
+            registry.find(operation.name).reconsider(operation, verb)
+        except Problem as problem:
+            refusal = NotAllowedNow(problem.message)
+            refusal.code = problem.code
+            raise refusal from problem
 
 
 def cancel(operation_id: UUID, by: str) -> Operation:

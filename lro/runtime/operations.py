@@ -77,6 +77,13 @@ class OperationTask:
         return []
 
     @classmethod
+    def reconsider(cls, operation: Operation, verb: str) -> None:
+        """A person asks to `resume` or `retry` it: raise `Problem` (409) where that must not be, or not yet.
+
+        A worker that goes on after a crash does not ask.
+        """
+
+    @classmethod
     def flight_key(cls, prepared: dict[str, Any]) -> str | None:
         """Which resource `single_flight` guards; by default the class as a whole. None lets this one run freely."""
         return ""

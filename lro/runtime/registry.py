@@ -41,7 +41,7 @@ def find(name: str) -> type[OperationTask]:
     try:
         return _classes[name]
     except KeyError:
-        near = difflib.get_close_matches(name, _classes, n=3)
+        near = difflib.get_close_matches(name, [cls.name for cls in public_classes()], n=3)
         hint = f" Did you mean {' or '.join(near)}?" if near else ""
         raise UnknownOperation(f"There is no operation '{name}'.{hint}") from None
 

@@ -9,10 +9,10 @@ import pytest
 from django.db import OperationalError, connection
 from django.db.models.functions import Now
 
-from lro.exceptions import LeaseLost, NotAllowedNow
+from lro.exceptions import LeaseLost, NotAllowedNow, Problem, UnknownOperation
 from lro.lifecycle import leases, retries, transitions
 from lro.models import Operation
-from lro.runtime import executor, reconciler, submission
+from lro.runtime import control, executor, reconciler, registry, submission
 from lro.testing import run_attempt
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("checked")]
@@ -106,6 +106,48 @@ def test_a_checkpoint_whose_commit_went_through_unseen_is_not_made_twice(alice: 
     operation = fresh(held)
     assert (operation.rejected, operation.rejects.count(), operation.checkpoint) == (1, 1, 1)
     transitions.succeed(held, None, [])
+
+
+def test_a_cursor_that_is_known_late_is_kept_with_the_rejects_that_came_with_it(alice: Any) -> None:
+    held = transitions.claim(submit(alice, "probe.saves", to=2).pk, "w")
+    assert held
+    context, tries = executor.Execution(held).context, []
+
+    def save() -> None:
+        tries.append(context.reject(len(tries), "probe", "perhaps"))
+        if len(tries) == 1:
+            raise OperationalError("a deadlock")
+
+    context.reject(7, "probe", "before")
+    context.checkpoint(lambda: {"tries": len(tries)}, save=save)
+    operation = fresh(held)
+    assert context.cursor == operation.checkpoint == {"tries": 2}
+    assert [row.position for row in operation.rejects.all()] == [1, 7]
+    assert operation.rejected == context.rejected == 2
+    held.checkpoints = 0  # the same again, as after a connection that broke in COMMIT
+    context.checkpoint(lambda: pytest.fail("it is there"), save=save)
+    assert (context.cursor, len(tries), context.rejected) == ({"tries": 2}, 2, 2)
+    transitions.succeed(held, None, [])
+
+
+def test_an_operation_may_refuse_to_go_on(alice: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(operation: Operation, verb: str) -> None:
+        raise Problem(409, "not_yet", f"It cannot {verb} yet.")
+
+    monkeypatch.setattr(registry.find("probe.counts"), "reconsider", refuse)
+    operation = submit(alice)
+    control.act("pause", operation.pk, "alice")
+    with pytest.raises(NotAllowedNow, match="It cannot resume yet") as refusal:
+        control.act("resume", operation.pk, "alice")
+    assert (refusal.value.code, fresh(operation).state) == ("not_yet", "paused")
+    control.act("cancel", operation.pk, "alice")
+
+
+def test_what_is_a_part_of_others_cannot_be_started_by_a_person(alice: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry.find("probe.counts"), "is_internal", True)
+    with pytest.raises(UnknownOperation, match="a part of other operations"):
+        submit(alice)
+    assert "probe.counts" not in [cls.name for cls in registry.public_classes()]
 
 
 @pytest.mark.parametrize("verb", [transitions.cancel, transitions.pause])

@@ -36,15 +36,16 @@ def _start(parser: Any) -> None:
         "--input", dest="input_path", metavar="PATH", help="the input as a JSON file; - is standard input"
     )
     parser.add_argument("--detach", action="store_true", help="print the id and leave")
-    _follower(parser)
+    follower(parser)
 
 
 def _watch(parser: Any) -> None:
     parser.add_argument("ids", nargs="+", metavar="ID", help="an id, or a piece of its beginning or end")
-    _follower(parser)
+    follower(parser)
 
 
-def _follower(parser: Any) -> None:
+def follower(parser: Any) -> None:
+    """What every command takes that watches operations."""
     parser.add_argument("--timeout", type=float, metavar="SECONDS", help="leave with exit code 5 after this time")
     _json(parser)
     _user(parser)

@@ -36,7 +36,7 @@ Fields = dict[str, "serializers.Field[Any, Any, Any, Any]"]
 def start(name: str, options: dict[str, Any], owner: Any) -> Operation:
     try:
         fields = _fields(name)
-        data = _read(options["input_path"]) | dict(_parameter(pair, fields) for pair in options["parameters"])
+        data = _read(options["input_path"]) | dict(parameter(pair, fields) for pair in options["parameters"])
         with _with_file(data, options["file_path"], fields) as complete:
             return submission.submit(name, complete, owner).operation
     except (UnknownOperation, PermissionDenied) as refusal:
@@ -67,7 +67,7 @@ def _read(path: str | None) -> dict[str, Any]:
     return data
 
 
-def _parameter(pair: str, fields: Fields) -> tuple[str, Any]:
+def parameter(pair: str, fields: Fields) -> tuple[str, Any]:
     name, equals, text = pair.partition("=")
     if not equals:
         raise ending(Exit.USAGE, f"--param takes name=value, not '{pair}'.")
