@@ -13,7 +13,7 @@ from . import planning, registry, requests
 from .declaration import DataMigration
 from .models import BeforeImage, Run
 from .running import Order, Running
-from .serializers import RunInput, RunResult
+from .serializers import MigrationInput, MigrationResult
 from .sources import Range
 from .whole import WholeRun
 
@@ -55,8 +55,8 @@ class RunMigration(MigrationOperation):
     trace, reversed where the migration allows it, and what it rejected can be tried again.
     """
 
-    input_serializer = RunInput
-    result_serializer = RunResult
+    input_serializer = MigrationInput
+    result_serializer = MigrationResult
     permission = "migrations_app.run_migration"
     single_flight: ClassVar[Any] = "reject"
 

@@ -7,7 +7,7 @@ from rest_framework import serializers
 from . import requests
 
 
-class RunInput(serializers.Serializer[Any]):
+class MigrationInput(serializers.Serializer[Any]):
     """Run a data migration, or undo a run, or try again what a run rejected."""
 
     migration = serializers.CharField(max_length=200, help_text="Its name; `GET /migrations/` lists them.")
@@ -61,7 +61,7 @@ class SampledRecord(serializers.Serializer[Any]):
     after = serializers.JSONField()
 
 
-class RunResult(serializers.Serializer[Any]):
+class MigrationResult(serializers.Serializer[Any]):
     """What `migrations.run` returns."""
 
     migration = serializers.CharField()

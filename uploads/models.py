@@ -133,8 +133,13 @@ class Dataset(models.Model):
         """One part as a `pyarrow.Table` with the columns' types."""
         from .parts import read_part
 
-        types = {column["name"]: column["type"] for column in self.columns}
-        return read_part(self.paths()[part], types, columns)
+        paths, types = self._known
+        return read_part(paths[part], types, columns)
+
+    @cached_property
+    def _known(self) -> tuple[list[Path], dict[str, str]]:
+        """The files and the columns' types, asked once for all parts: a dataset that is read is ready."""
+        return self.paths(), {column["name"]: column["type"] for column in self.columns}
 
     def paths(self) -> list[Path]:
         """The files of its parts, in the order of the source's rows."""

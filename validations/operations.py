@@ -11,7 +11,7 @@ from . import rule_sets
 from .faults import BadRules, Fault
 from .models import Violation
 from .rule_documents import Rule, read_rules
-from .serializers import PartInput, ProfileInput, ProfileResult, RunInput, RunResult
+from .serializers import ProfileInput, ProfileResult, ValidationInput, ValidationResult
 
 
 @register("validations.run")
@@ -21,8 +21,8 @@ class Run(OperationTask):
     Data that break a rule are a result and no failure, unless `fail_on` asks for one.
     """
 
-    input_serializer = RunInput
-    result_serializer = RunResult
+    input_serializer = ValidationInput
+    result_serializer = ValidationResult
 
     @classmethod
     def prepare(cls, data: dict[str, Any], owner: Any) -> dict[str, Any]:
@@ -70,16 +70,7 @@ class Run(OperationTask):
 class RunPart(OperationTask):
     """Check some of a dataset's batches: the part of `validations.run` that a child does."""
 
-    input_serializer = PartInput
-
-    @classmethod
-    def prepare(cls, data: dict[str, Any], owner: Any) -> dict[str, Any]:
-        try:
-            rules = read_rules(data["rules"])
-        except BadRules as bad:
-            raise rule_sets.as_problem(bad) from None
-        _check(rules, data["dataset"], owner, "/rules")
-        return {**data, "rules": [rule.to_json() for rule in rules], "as_of": data["as_of"].isoformat()}
+    is_internal = True
 
     @classmethod
     def tags(cls, prepared: dict[str, Any]) -> list[str]:

@@ -9,7 +9,7 @@ from lro import datasets
 _RULES = 'A list of rules, as [{"rule": "required", "column": "name"}]; see the table of rules.'
 
 
-class RunInput(serializers.Serializer[Any]):
+class ValidationInput(serializers.Serializer[Any]):
     """The input of `validations.run`: a dataset, and rules in one of three forms."""
 
     dataset = datasets.DatasetField()
@@ -31,17 +31,6 @@ class RunInput(serializers.Serializer[Any]):
     rows_per_child = serializers.IntegerField(
         default=2_000_000, min_value=1, help_text="A longer table is shared out among children of about so many rows."
     )
-
-
-class PartInput(serializers.Serializer[Any]):
-    """The input of `validations.run-part`, as `validations.run` gives it."""
-
-    dataset = datasets.DatasetField()
-    rules = serializers.JSONField()
-    first_batch = serializers.IntegerField(min_value=0)
-    last_batch = serializers.IntegerField(min_value=0)
-    max_violations = serializers.IntegerField(min_value=0, max_value=1000)
-    as_of = serializers.DateTimeField()
 
 
 class ProfileInput(serializers.Serializer[Any]):
@@ -76,7 +65,7 @@ class BeforeSerializer(serializers.Serializer[Any]):
     verdict = serializers.CharField()
 
 
-class RunResult(serializers.Serializer[Any]):
+class ValidationResult(serializers.Serializer[Any]):
     """What `validations.run` returns."""
 
     verdict = serializers.ChoiceField(choices=["passed", "warning", "failed"])

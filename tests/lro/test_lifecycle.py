@@ -9,7 +9,7 @@ import pytest
 from django.db import OperationalError, connection
 from django.db.models.functions import Now
 
-from lro.exceptions import LeaseLost, NotAllowedNow, Problem, UnknownOperation
+from lro.exceptions import LeaseLost, NotAllowedNow, Problem
 from lro.lifecycle import leases, retries, transitions
 from lro.models import Operation
 from lro.runtime import control, executor, reconciler, registry, submission
@@ -141,13 +141,6 @@ def test_an_operation_may_refuse_to_go_on(alice: Any, monkeypatch: pytest.Monkey
         control.act("resume", operation.pk, "alice")
     assert (refusal.value.code, fresh(operation).state) == ("not_yet", "paused")
     control.act("cancel", operation.pk, "alice")
-
-
-def test_what_is_a_part_of_others_cannot_be_started_by_a_person(alice: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry.find("probe.counts"), "is_internal", True)
-    with pytest.raises(UnknownOperation, match="a part of other operations"):
-        submit(alice)
-    assert "probe.counts" not in [cls.name for cls in registry.public_classes()]
 
 
 @pytest.mark.parametrize("verb", [transitions.cancel, transitions.pause])

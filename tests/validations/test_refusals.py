@@ -368,10 +368,3 @@ def test_stored_rules_that_do_not_fit_the_dataset_are_pointed_at(refused: Any, a
 def test_a_value_that_is_out_of_its_range_is_pointed_at(refused: Any, field: str, value: Any) -> None:
     status, code, pointer, _ = first(refused(OK, **{field: value}))
     assert (status, code, pointer) == (400, "invalid", f"/{field}")
-
-
-def test_a_child_refuses_bad_rules_as_its_parent_does(client: Client, dataset: str) -> None:
-    data = {"dataset": dataset, "first_batch": 0, "last_batch": 0, "max_violations": 1, "as_of": "2024-01-01T00:00Z"}
-    for rules, code in (([{"rule": "no"}], "unknown_rule"), ([{**OK, "column": "x"}], "unknown_column")):
-        answer = client.post("/validations/run-part", {**data, "rules": rules}, content_type="application/json")
-        assert (answer.status_code, answer.json()["code"]) == (422, code)
