@@ -61,7 +61,7 @@ def imported(client: Client, monkeypatch: pytest.MonkeyPatch) -> Callable[..., s
     """A dataset of columns, imported as people do; its id. Small `block_bytes` make many parts."""
 
     def run(columns: Mapping[str, Iterable[Any]], types: dict[str, str], *, block_bytes: int = 2 * 2**20) -> str:
-        monkeypatch.setattr("uploads.importing._BLOCK_BYTES", block_bytes)
+        monkeypatch.setattr("uploads.sources.delimited.BLOCK_BYTES", block_bytes)
         file = SimpleUploadedFile("table.csv", as_csv(columns).encode())
         answer = client.post("/uploads/import", {"file": file, "types": json.dumps(types)})
         assert answer.status_code == 200, answer.content
