@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, connection, models
+from django.db import IntegrityError, connection, models, transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -98,24 +98,29 @@ class Nothing(Step):
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(rows=st.lists(st.tuples(ROW, ROW), min_size=1, max_size=6))
 def test_every_kind_of_column_is_written_and_restored(everything: None, rows: list[Any]) -> None:
-    Everything.objects.all().delete()
-    batch = Batch(Nothing({}), keeps_images=True)
-    made = [Everything(**before) for before, _ in rows]
-    batch.insert(made)
-    before = {row.pk: values for row, (values, _) in zip(made, rows, strict=True)}
-    assert stored() == before
-    for row, (_, after) in zip(batch.fetch(Everything.objects.order_by("pk")), sorted_by_key(made, rows), strict=True):
-        for name, value in after.items():
-            setattr(row, name, value)
-    batch._flush([])
-    changes = [storable(change) for change in batch.outcome.images]
-    assert stored() == {row.pk: values for row, (_, values) in zip(made, rows, strict=True)}
-    images.restore([change for change in changes if change["kind"] == "updated"])
-    assert stored() == before
-    batch.delete(list(Everything.objects.all()))
-    assert stored() == {}
-    images.restore([storable(batch.outcome.images[-1])])
-    assert stored() == before
+    with transaction.atomic():
+        Everything.objects.all().delete()
+        batch = Batch(Nothing({}), keeps_images=True)
+        made = [Everything(**before) for before, _ in rows]
+        batch.insert(made)
+        before = {row.pk: values for row, (values, _) in zip(made, rows, strict=True)}
+        assert stored() == before
+        for row, (_, after) in zip(
+            batch.fetch(Everything.objects.order_by("pk")), sorted_by_key(made, rows), strict=True
+        ):
+            for name, value in after.items():
+                setattr(row, name, value)
+        batch._flush([])
+        changes = [storable(change) for change in batch.outcome.images]
+        assert stored() == {row.pk: values for row, (_, values) in zip(made, rows, strict=True)}
+        images.restore([change for change in changes if change["kind"] == "updated"])
+        assert stored() == before
+        batch.delete(list(Everything.objects.all()))
+        assert stored() == {}
+        images.restore([storable(batch.outcome.images[-1])])
+        assert stored() == before
+        images.restore([change for change in changes if change["kind"] == "inserted"])
+        assert stored() == {}
 
 
 def sorted_by_key(made: list[Everything], rows: list[Any]) -> list[Any]:
