@@ -171,7 +171,8 @@ class Batch:
         if not rows:
             return []
         wanted = {matching.key_of(row, key): row for row in rows}
-        stored = {matching.key_of(row, key): row for row in self.fetch(matching.by_key(type(rows[0]), key, wanted))}
+        found = matching.by_key(type(rows[0]), key, list(wanted))
+        stored = {matching.key_of(row, key): row for some in found for row in self.fetch(some)}
         for value, row in wanted.items():
             if value in stored:
                 matching.assign(stored[value], row, names)

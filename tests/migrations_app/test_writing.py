@@ -194,6 +194,16 @@ def test_inserted_rows_know_their_keys_and_a_late_one_is_noticed() -> None:
             writing.insert([Company(name="e"), Company(name="a")], may_be_late=True)
 
 
+def test_an_upsert_by_two_fields_may_be_of_many_rows(db: None) -> None:
+    """SQLite takes no condition of more than a thousand alternatives."""
+    rows = [Thing(text=f"thing {n}", touched=n) for n in range(1_200)]
+    Thing.objects.bulk_create(rows[::2])
+    with transaction.atomic():
+        batch = Batch(Nothing({}))
+        batch.upsert([Thing(text=row.text, touched=row.touched) for row in rows], ["text", "touched"], [])
+    assert Thing.objects.count() == batch.outcome.written["probe.thing"]["inserted"] * 2 == 1_200
+
+
 def test_an_upsert_writes_what_differs_and_answers_in_order(db: None) -> None:
     from migrations_app.models import Airport
 
