@@ -32,5 +32,5 @@ def test_a_module_that_is_loaded_again_declares_its_classes_anew() -> None:
 
 
 def test_a_name_says_the_module_and_the_operation() -> None:
-    with pytest.raises(ImproperlyConfigured, match="must look like 'module.operation'"):
+    with pytest.raises(ImproperlyConfigured, match=r"must look like 'module\.operation'"):
         register("Reprice")
