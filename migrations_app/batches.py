@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -82,14 +82,15 @@ class Batch:
     def _process(self, records: list[Any], deadline: float) -> int:
         """How many were processed: all, unless they are processed one by one and the time is over."""
         step = self._step
-        one, many = (step.reverse, step.reverse_batch) if self._is_reverse else (step.process, step.process_batch)
-        if getattr(type(step), many.__name__) is not getattr(Step, many.__name__):
-            many(records)
+        one, many = ("reverse", "reverse_batch") if self._is_reverse else ("process", "process_batch")
+        if getattr(type(step), many) is not getattr(Step, many):
+            getattr(step, many)(records)
             return len(records)
+        process = getattr(step, one)
         for index, record in enumerate(records):
             writes = self._writes
             try:
-                one(record)
+                process(record)
             except NOT_OURS:
                 raise
             except Exception as error:
@@ -137,7 +138,7 @@ class Batch:
     def _sampled(self, key: str, record: Any, before: Any) -> dict[str, Any]:
         after = self._described(record)
         if self._step.describe(record) is None and isinstance(before, dict) and not isinstance(record, dict):
-            names = [name for name in after if after[name] != before[name]]
+            names = [name for name in after if after[name] is not before[name] and after[name] != before[name]]
             before, after = ({name: side[name] for name in names} for side in (before, after))
         return {"key": key, "before": before, "after": after}
 
@@ -147,6 +148,7 @@ class Batch:
         self._rejects[id(record)] = (code[:60], message[:2_000], column)
 
     def fetch(self, rows: QuerySet[Any]) -> list[Any]:
+        self._writes += 1  # where the record fails, what was changed of them is taken back as well
         return [self._tracker.known(row) for row in rows]
 
     def save(self, records: Sequence[Model], names: list[str]) -> int:
@@ -161,13 +163,16 @@ class Batch:
     def insert(self, rows: Sequence[Model], *, may_be_late: bool = False) -> None:
         if rows:
             writing.insert(rows, may_be_late=may_be_late)
-            self._note(images.INSERTED, type(rows[0]), [row.pk for row in rows])
+            model, keys = type(rows[0]), [row.pk for row in rows]
+            self._note(images.INSERTED, model, keys)
+            self._keep(lambda: images.of_inserted(model, keys))
 
     def upsert(self, rows: Sequence[Model], key: list[str], names: list[str]) -> list[Any]:
         if not rows:
             return []
         wanted = {matching.key_of(row, key): row for row in rows}
-        stored = {matching.key_of(row, key): row for row in self.fetch(matching.by_key(type(rows[0]), key, wanted))}
+        found = matching.by_key(type(rows[0]), key, list(wanted))
+        stored = {matching.key_of(row, key): row for some in found for row in self.fetch(some)}
         for value, row in wanted.items():
             if value in stored:
                 matching.assign(stored[value], row, names)
@@ -179,10 +184,11 @@ class Batch:
         if not rows:
             return
         self._deleted.update(id(row) for row in rows)
-        if self._keeps_images:
-            self.outcome.images.append(images.of_deleted(rows))
-        writing.delete(type(rows[0]), [row.pk for row in rows])
-        self._note(images.DELETED, type(rows[0]), [row.pk for row in rows])
+        model, keys = type(rows[0]), {row.pk: None for row in rows}
+        self._keep(lambda: images.of_deleted(model, list(keys)))
+        if writing.delete(model, list(keys)) != len(keys):
+            raise writing.Stale("It was deleted by somebody else meanwhile.")
+        self._note(images.DELETED, model, keys)
 
     # What is written
 
@@ -198,13 +204,16 @@ class Batch:
         written = writing.update(change.model, change.names, change.keys, change.new, change.old)
         if written != len(change.keys):
             raise writing.Stale("It was changed or deleted by somebody else meanwhile.")
-        self._note(images.UPDATED, change.model, change.keys, change.names, change.old, change.new)
+        self._note(images.UPDATED, change.model, change.keys)
+        columns = (change.names, change.keys, change.old, change.new)
+        self._keep(lambda: images.image(images.UPDATED, change.model, *columns))
 
-    def _note(self, kind: str, model: type[Model], keys: Sequence[Any], *columns: Any) -> None:
+    def _note(self, kind: str, model: type[Model], keys: Collection[Any]) -> None:
         self.outcome.written[model._meta.label_lower][kind] += len(keys)
-        if self._keeps_images and kind != images.DELETED:
-            names, *values = columns or ((),)
-            self.outcome.images.append(images.image(kind, model, names, keys, *values))
+
+    def _keep(self, image: Callable[[], dict[str, Any]]) -> None:
+        if self._keeps_images:
+            self.outcome.images.append(image())
 
 
 def _plain(record: Any) -> dict[str, Any]:

@@ -72,8 +72,8 @@ def _of_step(migration: type[DataMigration], step: type[Step]) -> Iterator[check
     for before in step.after:
         if before not in migration.steps:
             yield _error(7, f"{label} comes after {before.name}, which is no step of it.", migration)
-    if " " in step.name:
-        yield _error(8, f"{label} has a blank in its name.", migration)
+    if " " in step.name or len(step.name) > 100:
+        yield _error(8, f"{label} has a blank in its name, or more than 100 characters.", migration)
 
 
 def _is_schema_migration(app: str, name: str) -> bool:

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
+from django.db.models import Q
 
 from lro import Operation, Reject
 
@@ -81,13 +82,13 @@ def pending(migration: type[DataMigration]) -> list[dict[str, str]]:
 
 
 def failed_records(run: UUID) -> dict[str, list[str]]:
-    """The keys of the records that a run and its shards set aside, by step."""
-    found: dict[str, list[str]] = defaultdict(list)
-    family = Operation.objects.filter(root_id=run).values_list("pk", flat=True)
+    """The keys of the records that a run set aside, by step; those of its shards too, where it failed before them."""
+    found: dict[str, dict[str, None]] = defaultdict(dict)
+    family = Operation.objects.filter(Q(pk=run) | Q(parent_id=run)).values_list("pk", flat=True)
     for raw in Reject.objects.filter(operation_id__in=list(family)).order_by("pk").values_list("raw", flat=True):
         step, _, key = raw.partition(" ")
-        found[step].append(key)
-    return found
+        found[step][key] = None
+    return {step: list(keys) for step, keys in found.items()}
 
 
 def shown(run: Run) -> dict[str, Any]:

@@ -35,49 +35,101 @@ def image(
     }
 
 
-def of_deleted(rows: Sequence[Model]) -> dict[str, Any]:
-    model = type(rows[0])
-    names = attributes(model)
-    return image(DELETED, model, names, [row.pk for row in rows], [[getattr(row, n) for row in rows] for n in names])
+def of_inserted(model: type[Model], keys: Sequence[Any]) -> dict[str, Any]:
+    names, columns = attributes(model), _stored(model, keys, attributes(model))
+    return image(INSERTED, model, names, columns[0], (), columns[1:])
+
+
+def of_deleted(model: type[Model], keys: Sequence[Any]) -> dict[str, Any]:
+    """Before they are deleted: what is stored, and not what a record was made to be."""
+    names, columns = attributes(model), _stored(model, keys, attributes(model))
+    return image(DELETED, model, names, columns[0], columns[1:])
+
+
+def _stored(model: type[Model], keys: Sequence[Any], names: Sequence[str]) -> list[Sequence[Any]]:
+    """A column of the rows' keys, and one for each name. Nobody changes the rows until this transaction ends."""
+    rows = model._base_manager.filter(pk__in=keys).select_for_update().values_list("pk", *names)
+    return list(zip(*rows, strict=True)) or [() for _ in ("pk", *names)]
 
 
 def restore(changes: Sequence[dict[str, Any]]) -> tuple[dict[str, Counter[str]], list[tuple[str, str]]]:
     """Undo the changes of one batch, the last one first: how many, by model and kind; and what differs by now."""
+    undone = _restored_at_once(changes) or _restored_one_by_one(changes)
     counts, stale = dict[str, Counter[str]](), list[tuple[str, str]]()
-    for change in reversed(changes):
-        model = apps.get_model(change["model"])
-        undone = _UNDO[change["kind"]](model, change)
-        counts.setdefault(change["model"], Counter())[_UNDONE[change["kind"]]] += len(undone)
-        stale += [(change["model"], str(key)) for key in change["keys"] if str(key) not in undone]
+    for change, keys in zip(reversed(changes), reversed(undone), strict=True):
+        counts.setdefault(change["model"], Counter())[_UNDONE[change["kind"]]] += len(keys)
+        stale += [(change["model"], str(key)) for key in change["keys"] if str(key) not in keys]
     return counts, stale
 
 
+def _restored_at_once(changes: Sequence[dict[str, Any]]) -> list[set[str]] | None:
+    """The keys that were undone, by change; None where a constraint of the database stands against one."""
+    try:
+        with transaction.atomic():
+            undone = [_undo(change) for change in reversed(changes)]
+            connection.check_constraints()
+    except IntegrityError:
+        return None
+    return undone[::-1]
+
+
+def _restored_one_by_one(changes: Sequence[dict[str, Any]]) -> list[set[str]]:
+    """Again and again, as long as that helps: a row may have to wait for one that it points to."""
+    undone: list[set[str]] = [set() for _ in changes]
+    before = -1
+    while (so_far := sum(map(len, undone))) > before:
+        before = so_far
+        for change, keys in zip(reversed(changes), reversed(undone), strict=True):
+            keys |= _undone_as_far_as_it_goes(_without(change, keys))
+    return undone
+
+
+def _undone_as_far_as_it_goes(change: dict[str, Any]) -> set[str]:
+    count = len(change["keys"])
+    if count == 0:
+        return set()
+    try:
+        with transaction.atomic():
+            undone = _undo(change)
+            connection.check_constraints()
+            return undone
+    except IntegrityError:
+        if count == 1:
+            return set()
+    halves = (range(count // 2), range(count // 2, count))
+    return {key for half in halves for key in _undone_as_far_as_it_goes(_only(change, half))}
+
+
+def _without(change: dict[str, Any], keys: set[str]) -> dict[str, Any]:
+    return _only(change, [i for i, key in enumerate(change["keys"]) if str(key) not in keys])
+
+
+def _only(change: dict[str, Any], places: Sequence[int]) -> dict[str, Any]:
+    picked = {side: [[column[i] for i in places] for column in change[side]] for side in ("old", "new")}
+    return {**change, "keys": [change["keys"][i] for i in places], **picked}
+
+
+def _undo(change: dict[str, Any]) -> set[str]:
+    return _UNDO[change["kind"]](apps.get_model(change["model"]), change)
+
+
 def _undo_update(model: type[Model], change: dict[str, Any]) -> set[str]:
-    names, key = change["fields"], model._meta.pk
-    old, new = (
-        [_read(model, name, column) for name, column in zip(names, change[side], strict=True)]
-        for side in ("old", "new")
-    )
-    keys = [key.to_python(value) for value in change["keys"]]
-    return {str(value) for value in writing.update_and_tell(model, names, keys, old, new)}
+    old, new = _columns(model, change, "old"), _columns(model, change, "new")
+    keys = [model._meta.pk.to_python(value) for value in change["keys"]]
+    return {str(value) for value in writing.update_and_tell(model, change["fields"], keys, old, new)}
 
 
 def _undo_insert(model: type[Model], change: dict[str, Any]) -> set[str]:
-    keys = [model._meta.pk.to_python(value) for value in change["keys"]]
-    there = set(model._base_manager.filter(pk__in=keys).values_list("pk", flat=True))
-    if _is_deleted(model, list(there)):
-        return {str(key) for key in there}
-    return {str(key) for key in there if _is_deleted(model, [key])}  # others point to some of them by now
-
-
-def _is_deleted(model: type[Model], keys: Sequence[Any]) -> bool:
-    try:
-        with transaction.atomic():
-            writing.delete(model, keys)
-            connection.check_constraints()
-    except IntegrityError:
-        return False
-    return True
+    """Only where the row still is what was inserted, in the columns that there still are."""
+    made = {
+        name: column for name, column in zip(change["fields"], change["new"], strict=True) if name in fields_of(model)
+    }
+    there, *columns = _stored(model, [model._meta.pk.to_python(key) for key in change["keys"]], list(made))
+    now = [_column(fields_of(model)[name], values) for name, values in zip(made, columns, strict=True)]
+    was = {str(key): row for key, row in zip(change["keys"], zip(*made.values(), strict=True), strict=True)}
+    same = [key for key, row in zip(there, zip(*now, strict=True), strict=True) if row == was[str(key)]]
+    writing.delete(model, same)
+    return {str(key) for key in same}
 
 
 def _undo_delete(model: type[Model], change: dict[str, Any]) -> set[str]:

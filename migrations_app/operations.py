@@ -12,8 +12,9 @@ from lro import Fail, Operation, OperationContext, OperationTask, Problem, datas
 from . import planning, registry, requests
 from .declaration import DataMigration
 from .models import BeforeImage, Run
-from .running import Order, Running
+from .running import Order
 from .serializers import MigrationInput, MigrationResult
+from .sharding import Shard
 from .sources import Range
 from .whole import WholeRun
 
@@ -67,11 +68,21 @@ class RunMigration(MigrationOperation):
         return {**defaults, **data, "code": planning.fingerprint(migration)}
 
     @classmethod
+    def admit(cls, prepared: dict[str, Any], owner: Any) -> None:
+        requests.admit(prepared)
+
+    @classmethod
+    def identity(cls, prepared: dict[str, Any]) -> Any:
+        """A request that is repeated after a deploy is the same one."""
+        return {**prepared, "code": None}
+
+    @classmethod
     def flight_key(cls, prepared: dict[str, Any]) -> str | None:
         return str(prepared["migration"])
 
     @classmethod
     def reconsider(cls, operation: Operation, verb: str) -> None:
+        requests.refuse_second(operation.input["migration"], beside=operation.pk)
         run = Run.objects.filter(pk=operation.pk).first()
         requests.refuse_changed_code(operation.input["migration"], run, operation.input["code"])
 
@@ -97,6 +108,5 @@ class RunShard(MigrationOperation):
         limits = {"max_errors": data["max_errors"], "pause": data["pause"]}
         steps = planning.chosen(migration, [step])
         order = Order(migration, steps, parameters, run=UUID(data["run"]), keys=Range(after, until), **limits)
-        running = Running(op, order)
-        state = running.run()
+        state = Shard(op, order).run()
         return {"report": state.steps[0].report(), "transactions": state.transactions}

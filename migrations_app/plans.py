@@ -10,9 +10,9 @@ from typing import Any
 from django.db import connection
 from django.db.models import QuerySet
 
-from lro import Operation
+from lro import Fail, Operation, Problem
 
-from . import history, planning, registry
+from . import history, planning, registry, requests
 from .declaration import DataMigration, Step
 from .models import Run
 
@@ -25,7 +25,9 @@ def all_summaries() -> list[dict[str, Any]]:
     return [_summary(migration, runs.get(migration.name, []), active.get(migration.name)) for migration in migrations]
 
 
-def plan_of(migration: type[DataMigration], parameters: Mapping[str, Any]) -> dict[str, Any]:
+def plan_of(migration: type[DataMigration], given: Mapping[str, Any], owner: Any = None) -> dict[str, Any]:
+    """Raises `Problem` for parameters that are not valid; without any that it needs, records are not counted."""
+    parameters = _parameters(migration, given, owner)
     runs = history.runs_of([migration.name]).get(migration.name, [])
     fields = migration.parameters().fields if migration.parameters else {}
     return {
@@ -53,7 +55,7 @@ def _summary(migration: type[DataMigration], runs: Sequence[Run], active: Operat
     }
 
 
-def _step(migration: type[DataMigration], step: type[Step], parameters: Mapping[str, Any]) -> dict[str, Any]:
+def _step(migration: type[DataMigration], step: type[Step], parameters: Mapping[str, Any] | None) -> dict[str, Any]:
     return {
         "name": step.name,
         "about": about(step),
@@ -64,12 +66,24 @@ def _step(migration: type[DataMigration], step: type[Step], parameters: Mapping[
     }
 
 
-def _rows(step: type[Step], parameters: Mapping[str, Any]) -> int | None:
+def _parameters(migration: type[DataMigration], given: Mapping[str, Any], owner: Any) -> Mapping[str, Any] | None:
+    """As the steps get them; None where nothing was given, and something is needed."""
+    try:
+        return requests.valid_parameters(migration, given, owner)
+    except Problem:
+        if given:
+            raise
+        return None
+
+
+def _rows(step: type[Step], parameters: Mapping[str, Any] | None) -> int | None:
     """What the database's planner expects, which costs next to nothing; exact on SQLite."""
+    if parameters is None:
+        return None
     try:
         records = step(parameters).source()
-    except (KeyError, TypeError):  # a parameter is needed for it
-        return None
+    except Fail as failure:
+        requests.refuse(422, failure.code, failure.message)
     if not isinstance(records, QuerySet):
         return int(records.rows)
     if connection.vendor != "postgresql":

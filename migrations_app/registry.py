@@ -24,7 +24,7 @@ def data_migration(name: str) -> Callable[[Class], Class]:
 
     def declare(cls: Class) -> Class:
         known = _classes.get(name)
-        if known is not None and known.__qualname__ != cls.__qualname__:
+        if known is not None and (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
             raise ImproperlyConfigured(f"The data migration '{name}' is declared twice: by {known!r} and by {cls!r}.")
         cls.name = name
         _classes[name] = cls

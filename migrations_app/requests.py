@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn
+from uuid import UUID
 
 from rest_framework.exceptions import ValidationError
 
@@ -25,9 +26,19 @@ def checked(data: dict[str, Any], owner: Any) -> dict[str, Any]:
     else:
         _check_steps(migration, data["steps"])
     valid_parameters(migration, data["parameters"], owner)
-    _check_dependencies(migration, data)
-    _check_free(migration)
     return data
+
+
+def admit(data: dict[str, Any]) -> None:
+    """Raise `Problem` where this valid request cannot be met now."""
+    migration = known(data["migration"], "/migration")
+    earlier, is_reverse = _earlier(migration, data), bool(data.get("reverse"))
+    if earlier is not None:
+        _check_ended(migration, earlier, "reverse" if is_reverse else "retry_rejects")
+        (_check_reversible if is_reverse else _check_retry)(migration, earlier, data)
+    if not is_reverse:
+        _check_dependencies(migration)
+    refuse_second(migration.name)
 
 
 def known(name: str, pointer: str = "") -> type[DataMigration]:
@@ -57,6 +68,9 @@ def valid_parameters(migration: type[DataMigration], given: Mapping[str, Any], o
         places = list(_places(error.detail, "/parameters"))
         message = "; ".join(f"{place['pointer'].rpartition('/')[2]}: {place['message']}" for place in places)
         raise Problem(422, "invalid_parameters", f"The parameters are not valid: {message}", places) from error
+    except Problem as problem:  # of a field that says more than that its value is invalid, as one of a dataset
+        places = [{**each, "pointer": f"/parameters{each.get('pointer', '')}"} for each in problem.errors]
+        raise Problem(problem.status, problem.code, problem.message, places) from problem
     return dict(serializer.validated_data)
 
 
@@ -69,6 +83,15 @@ def refuse_changed_code(migration: str, run: Run | None, started_with: str) -> N
     remedy = f"POST /migrations/runs/{run.pk}/confirm-code" if run else "start it anew"
     message = f"The code of {migration} was changed since the run began. Look at the change, then confirm it: {remedy}."
     refuse(409, "code_changed", message)
+
+
+def refuse_second(migration: str, *, beside: UUID | None = None) -> None:
+    """Raise `Problem` where another operation than `beside` works on the migration."""
+    active = history.under_way(migration)
+    if active is not None and active.pk != beside:
+        owner = active.owner.get_username() if active.owner else "somebody"
+        message = f"{migration} is {active.state} already, started by {owner}: operation {active.pk}."
+        refuse(409, "already_running", message, "/migration")
 
 
 def refuse(status: int, code: str, message: str, pointer: str = "") -> NoReturn:
@@ -103,13 +126,13 @@ def _earlier(migration: type[DataMigration], data: dict[str, Any]) -> Run | None
     run: Run | None = Run.objects.filter(pk=data[kind], migration=migration.name).first()
     if run is None:
         refuse(422, "unknown_run", f"{migration.name} has no run {data[kind]}.", f"/{kind}")
-    if (active := history.under_way(migration.name)) is not None and active.pk == run.pk:
-        refuse(409, "already_running", f"The run {run.pk} has not ended yet: it is {active.state}.", f"/{kind}")
-    if kind == "reverse":
-        _check_reversible(migration, run, data)
-    else:
-        _check_retry(migration, run, data)
     return run
+
+
+def _check_ended(migration: type[DataMigration], run: Run, kind: str) -> None:
+    active = history.under_way(migration.name)
+    if active is not None and active.pk == run.pk:
+        refuse(409, "already_running", f"The run {run.pk} has not ended yet: it is {active.state}.", f"/{kind}")
 
 
 def _check_reversible(migration: type[DataMigration], run: Run, data: dict[str, Any]) -> None:
@@ -141,19 +164,11 @@ def _check_code(migration: type[DataMigration], run: Run, data: dict[str, Any]) 
         refuse(409, "code_changed", message, "/confirm_code_change")
 
 
-def _check_dependencies(migration: type[DataMigration], data: dict[str, Any]) -> None:
-    missing = [] if data.get("reverse") else history.pending(migration)
+def _check_dependencies(migration: type[DataMigration]) -> None:
+    missing = history.pending(migration)
     if missing:
         message = f"{migration.name} cannot run yet. " + " ".join(each["remedy"] for each in missing)
         raise Problem(409, "dependencies_pending", message, [{"pointer": "/migration", **each} for each in missing])
-
-
-def _check_free(migration: type[DataMigration]) -> None:
-    active = history.under_way(migration.name)
-    if active is not None:
-        owner = active.owner.get_username() if active.owner else "somebody"
-        message = f"{migration.name} is {active.state} already, started by {owner}: operation {active.pk}."
-        refuse(409, "already_running", message, "/migration")
 
 
 def _places(detail: Any, pointer: str) -> Iterator[dict[str, str]]:

@@ -38,6 +38,7 @@ class Restoring(Running):
             self.state.steps[0].rows = _images(runs).aggregate(total=Sum("records"))["total"] or 0
         self.show_rows()
         while not self.state.steps[0].is_done:
+            self.throttle()
             began = time.monotonic()
             self.commit(lambda state: self._undo_some(state, runs))
             self.state.timed(0, time.monotonic() - began)

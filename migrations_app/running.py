@@ -100,7 +100,7 @@ class Running:
 
     def _do_batch(self, index: int, step: Step, source: Any) -> bool:
         """Whether there may be more. What ends the step is in the transaction that finds nothing left."""
-        self._throttle()
+        self.throttle()
         limit, began = min(self._limit, step.batch_records), time.monotonic()
         found, worked = 0, 0.0
 
@@ -190,7 +190,7 @@ class Running:
         """By the time that the records took: what a transaction costs by itself no smaller batch would save."""
         self._limit = max(1, int(limit * min(2.0, max(0.5, _TARGET_SECONDS / max(seconds, 1e-4)))))
 
-    def _throttle(self) -> None:
+    def throttle(self) -> None:
         began = time.monotonic()
         is_told = False
         while seconds := self.order.migration.throttle_if():

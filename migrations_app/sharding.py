@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
-from lro import OperationContext
+from django.db.models import Q, Sum
+
+from lro import Fail, Operation, OperationContext
 
 from .declaration import Step
 from .running import Order, Running
 from .state import State, added
+
+
+class Shard(Running):
+    """A key range of a step. What the other ranges and the steps before have rejected counts as well."""
+
+    _judged = 0
+
+    def judge(self) -> None:
+        if self.state.failed == self._judged:
+            return
+        self._judged, run, step = self.state.failed, self.order.run, self.order.steps[0].name
+        counted = Operation.objects.filter(Q(pk=run) | Q(parent_id=run, input__step=step))
+        failed, allowed = counted.aggregate(total=Sum("rejected"))["total"], self.order.max_errors
+        if failed > allowed:
+            message = f"{failed:,} records failed in all shards together, {allowed:,} are allowed."
+            raise Fail("too_many_errors", message, [{"failed": failed}])
 
 
 class Sharding(Running):
@@ -27,9 +46,17 @@ class Sharding(Running):
             return
         inputs = self._inputs(step, borders)
         self.op.spawn("migrations.shard", inputs, keys=[f"{step.name}:{number}" for number in range(len(inputs))])
-        children = [child.result or {} for child in self.op.gather() if child.input["step"] == step.name]
-        self.commit(lambda state: self._take_over(state, index, children))
+        children = [child for child in self.op.gather() if child.input["step"] == step.name]
+        self._adopt_rejects(children)
+        self.commit(lambda state: self._take_over(state, index, [child.result or {} for child in children]))
         self.judge()
+
+    def _adopt_rejects(self, children: Sequence[Operation]) -> None:
+        """Under the positions that they would have had without shards."""
+        first = self.state.processed
+        for child in children:
+            self.op.adopt_rejects([child], first=first)
+            first += (child.result or {})["report"]["processed"]
 
     def _borders(self, index: int, step: Step) -> list[str]:
         """Fixed before the first child exists, as `run` comes here again."""

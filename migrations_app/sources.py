@@ -154,7 +154,7 @@ class Again:
         return NOTHING
 
     def again(self, keys: Sequence[str]) -> Taken:
-        return self._source.again(keys)
+        return _in_order(self._source.again(keys), keys)
 
     def count(self) -> int:
         return len(self._keys)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import asdict, dataclass, field
+from math import isfinite
 from typing import Any
-
-from django.core.serializers.json import DjangoJSONEncoder
 
 from .batches import Outcome
 
@@ -99,9 +98,21 @@ class State:
 
 def _shown(sample: dict[str, Any]) -> dict[str, Any]:
     """A cursor has room for small records only."""
-    if len(json.dumps(sample, cls=DjangoJSONEncoder)) <= _SAMPLE_BYTES:
+    sample = _fit(sample)
+    if len(json.dumps(sample)) <= _SAMPLE_BYTES:
         return sample
-    return {"key": sample["key"], "before": _TOO_LARGE, "after": _TOO_LARGE}
+    return {"key": sample["key"][:_SAMPLE_BYTES], "before": _TOO_LARGE, "after": _TOO_LARGE}
+
+
+def _fit(value: Any) -> Any:
+    """As JSON data; as text what JSON, or a database's column of it, does not hold."""
+    if isinstance(value, dict):
+        return {_fit(str(name)): _fit(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_fit(each) for each in value]
+    if value is None or isinstance(value, int) or (isinstance(value, float) and isfinite(value)):
+        return value
+    return str(value).replace("\0", "\ufffd")
 
 
 def percentile(transactions: dict[str, int], share: float) -> int | None:

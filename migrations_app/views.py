@@ -48,7 +48,7 @@ class PlanView(APIView):
         migration = registry.find(name)
         if migration is None:
             raise Http404
-        return Response(PlanSerializer(plans.plan_of(migration, _parameters(request))).data)
+        return Response(PlanSerializer(plans.plan_of(migration, _parameters(request), request.user)).data)
 
 
 class ConfirmCodeView(APIView):

@@ -128,7 +128,7 @@ def insert(rows: Sequence[Model], *, may_be_late: bool = False) -> None:
     """
     model = type(rows[0])
     refuse_unfit(model)
-    columns = {field: [field.pre_save(row, add=True) for row in rows] for field in model._meta.local_concrete_fields}
+    columns = {field: [field.pre_save(row, add=True) for row in rows] for field in _given(model)}
     given = {field: values for field, values in columns.items() if not _is_left_out(field, values)}
     is_plain = not any(hasattr(value, "resolve_expression") for values in given.values() for value in values)
     types = [arrays.element_type(field, connection) for field in given]
@@ -164,6 +164,11 @@ def refuse_unfit(model: type[Model]) -> None:
         raise Fail(
             "unsupported_model", f"{model._meta.label} is stored in several tables, and cannot be written at once."
         )
+
+
+def _given(model: type[Model]) -> list[Field[Any, Any]]:
+    """The columns that the database does not compute from others."""
+    return [field for field in model._meta.local_concrete_fields if not getattr(field, "generated", False)]
 
 
 def _is_left_out(field: Field[Any, Any], values: list[Any]) -> bool:

@@ -92,7 +92,8 @@ def _tell_parent(child: Operation) -> None:
 
 
 def child_failed(child: Operation) -> Failure:
-    message = f"Its child {child.name} {child.pk} ended as {child.state}."
+    said = (child.error or {}).get("message", "") if child.state == State.FAILED else ""
+    message = f"Its child {child.name} {child.pk} ended as {child.state}" + (f": {said}" if said else ".")
     return Failure("child_failed", message, "user", is_retryable=True, details=[{"child": str(child.pk)}])
 
 

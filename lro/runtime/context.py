@@ -207,31 +207,33 @@ class OperationContext:
             raise Wait(on_failure)
         return children
 
-    def adopt_rejects(self, children: Iterable[Operation], *, limit: int | None = None) -> None:
+    def adopt_rejects(self, children: Iterable[Operation], *, limit: int | None = None, first: int = 0) -> None:
         """Copy the rejects of these children, by their positions, until this operation has `limit`.
 
-        What it has already is not copied again, so this may be called again after a crash.
+        `first` is added to each position, where a child counts its own items from zero. What this operation has
+        already at a position is not copied again, so this may be called again after a crash.
         """
         for child in children:
-            self.check()
-            room = None if limit is None else limit - self.rejected
-            if room is not None and room <= 0:
+            if limit is not None and self.rejected >= limit:
                 return
-            self._persevere(lambda child=child, room=room: self._adopt(child, room))  # type: ignore[misc]
+            self.check()
+            self._persevere(lambda child=child: self._adopt(child, limit, first))  # type: ignore[misc]
 
     # The fenced writes
 
-    def _adopt(self, child: Operation, room: int | None) -> None:
-        mine = held_by(self._held.fence)
+    def _adopt(self, child: Operation, limit: int | None, first: int) -> None:
+        """What is stored says how much room there is: a commit may have gone through though its connection broke."""
         with transaction.atomic():
-            if not Operation.objects.select_for_update().filter(mine, pk=self.id).exists():
+            row = Operation.objects.select_for_update().filter(held_by(self._held.fence), pk=self.id)
+            if (stored := row.values_list("rejected", flat=True).first()) is None:
                 raise LeaseLost
-            count, first = fan_out.copy_rejects(child.pk, self.id, room)
+            before = stored + len(self._rejects)
+            room = None if limit is None else max(0, limit - before)
+            count, some = fan_out.copy_rejects(child.pk, self.id, room, first)
             if count:
-                news = reject_news([vars(reject) for reject in first], self.rejected + count) | {"count": count}
+                news = reject_news([vars(reject) for reject in some], before + count) | {"count": count}
                 self._write("reject", news, rejected=F("rejected") + count)
-        self.rejected += count
-        self._meter.rejected = self.rejected
+        self.rejected = self._meter.rejected = before + count
 
     def _append(self, kind: str, data: dict[str, Any]) -> None:
         self.check()

@@ -92,18 +92,24 @@ def gathered(held: Operation, on_failure: str) -> list[Operation] | None:
     return list(children.filter(state=State.SUCCEEDED) if on_failure == "ignore" else children)
 
 
-def copy_rejects(child_id: UUID, parent_id: UUID, room: int | None) -> tuple[int, list[Reject]]:
-    """Copy the child's rejects that the parent lacks, `room` at most: how many there were, and the first few."""
-    taken = Reject.objects.filter(operation_id=parent_id, position=OuterRef("position"))
+def copy_rejects(child_id: UUID, parent_id: UUID, room: int | None, shift: int) -> tuple[int, list[Reject]]:
+    """Copy the child's rejects that the parent lacks, `room` at most: how many there were, and the first few.
+
+    A position is `shift` higher in the parent.
+    """
+    taken = Reject.objects.filter(operation_id=parent_id, position=OuterRef("position") + shift)
     lacking = Reject.objects.filter(~Exists(taken), operation_id=child_id).order_by("position")[:room]
     first = list(lacking[: min(5, room if room is not None else 5)])
-    fields = [field for field in Reject._meta.concrete_fields if field.name not in ("id", "operation")]
-    names = ", ".join(connection.ops.quote_name(str(field.column)) for field in fields)
-    table, owner = (connection.ops.quote_name(name) for name in (Reject._meta.db_table, "operation_id"))
-    copied = lacking.annotate(_parent=Value(parent_id, UUIDField())).values_list("_parent", *(f.name for f in fields))
+    for reject in first:
+        reject.position += shift
+    fields = [field for field in Reject._meta.concrete_fields if field.name not in ("id", "operation", "position")]
+    columns = [field.column for field in Reject._meta.concrete_fields if field.name in ("operation", "position")]
+    names = ", ".join(connection.ops.quote_name(str(name)) for name in (*columns, *(f.column for f in fields)))
+    moved = {"_parent": Value(parent_id, UUIDField()), "_position": F("position") + shift}
+    copied = lacking.annotate(**moved).values_list(*moved, *(field.name for field in fields))
     query, parameters = copied.query.sql_with_params()
     with connection.cursor() as cursor:
-        cursor.execute(f"INSERT INTO {table} ({owner}, {names}) {query}", parameters)
+        cursor.execute(f"INSERT INTO {connection.ops.quote_name(Reject._meta.db_table)} ({names}) {query}", parameters)
         return cursor.rowcount, first
 
 

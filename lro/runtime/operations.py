@@ -55,6 +55,14 @@ class OperationTask:
         return data
 
     @classmethod
+    def admit(cls, prepared: dict[str, Any], owner: Any) -> None:
+        """Asked before a new operation is recorded: raise `Problem` (409) where it cannot begin as things are now.
+
+        What can be said of the input alone belongs into the serializer and `prepare`. A request that repeats another
+        by its idempotency key gets the same answer, and is not asked.
+        """
+
+    @classmethod
     def discard(cls, prepared: dict[str, Any]) -> None:
         """Undo `prepare`, where the operation was not created after all."""
 

@@ -27,7 +27,7 @@ def register(name: str) -> Callable[[Class], Class]:
 
     def declare(cls: Class) -> Class:
         known = _classes.get(name)
-        if known is not None and known.__qualname__ != cls.__qualname__:
+        if known is not None and (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
             raise ImproperlyConfigured(f"'{name}' is registered twice: by {known!r} and by {cls!r}.")
         cls.name = name
         _classes[name] = cls

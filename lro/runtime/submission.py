@@ -72,11 +72,18 @@ def _begin(cls: type[OperationTask], operation: Operation) -> None:
     queueing.wake(operation)
 
 
-def _record(cls: type[OperationTask], prepared: dict[str, Any], owner: Any, key: str | None) -> Submission:
+def check(name: str, data: Any, owner: Any) -> None:
+    """Raise what `submit` raises for the sake of the input, and leave nothing behind."""
+    cls, valid = validate(name, data, owner)
+    prepared = cls.prepare(valid, owner)
     try:
-        stored = storable(prepared, what="input", max_bytes=conf().input_max_bytes)
-    except InvalidValue as error:
-        raise ValidationError(error.message) from error
+        cls.admit(_stored(prepared), owner)
+    finally:
+        cls.discard(prepared)
+
+
+def _record(cls: type[OperationTask], prepared: dict[str, Any], owner: Any, key: str | None) -> Submission:
+    stored = _stored(prepared)
     identity = json.dumps(cls.identity(stored), sort_keys=True).encode()
     identifier = uuid7()
     operation = Operation(
@@ -98,14 +105,24 @@ def _record(cls: type[OperationTask], prepared: dict[str, Any], owner: Any, key:
             if (earlier := _earlier(operation)) is not None:
                 return earlier
             admission.admit(cls, owner)
+            cls.admit(stored, owner)
             admission.refuse_second(operation)
             transitions.submit(operation, {"name": cls.name})
-    except IntegrityError as error:  # another request was quicker
+    except (AlreadyActive, IntegrityError) as error:  # another request was quicker
         if (earlier := _earlier(operation)) is not None:
             return earlier
-        raise AlreadyActive from error
+        cls.admit(stored, owner)  # it sees the other one now, and may have better words
+        raise error if isinstance(error, AlreadyActive) else AlreadyActive from error
     operation.refresh_from_db()
     return Submission(operation)
+
+
+def _stored(prepared: dict[str, Any]) -> dict[str, Any]:
+    try:
+        stored: dict[str, Any] = storable(prepared, what="input", max_bytes=conf().input_max_bytes)
+    except InvalidValue as error:
+        raise ValidationError(error.message) from error
+    return stored
 
 
 def child_of(parent: Operation, cls: type[OperationTask], data: dict[str, Any]) -> Operation:

@@ -10,10 +10,10 @@ import pytest
 from django.db import connection
 from rest_framework.test import APIClient
 
-from lro.exceptions import AlreadyActive, Overloaded, QuotaExceeded
+from lro.exceptions import AlreadyActive, Overloaded, Problem, QuotaExceeded
 from lro.lifecycle import retries, transitions
 from lro.models import Operation
-from lro.runtime import admission, control, executor, queueing, submission
+from lro.runtime import admission, control, executor, queueing, registry, submission
 from lro.states import HELD
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("checked")]
@@ -226,3 +226,18 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     ids: list[Any] = []
     monkeypatch.setattr(queueing, "wake_now", lambda operation: ids.append(operation.pk))
     return ids
+
+
+def test_the_class_is_asked_whether_a_new_operation_may_begin_and_no_repeated_one(alice: Any, monkeypatch: Any) -> None:
+    def refuse(cls: Any, prepared: Any, owner: Any) -> None:
+        assert (prepared["thing"], owner) == ("x", alice)
+        raise Problem(409, "not_yet", "It cannot begin yet.")
+
+    name, data = "probe.gives-way", {"thing": "x"}
+    first = submission.submit(name, data, alice, idempotency_key="k").operation
+    monkeypatch.setattr(registry.find(name), "admit", classmethod(refuse))
+    assert submission.submit(name, data, alice, idempotency_key="k").operation == first
+    for ask in (submission.submit, submission.check):
+        with pytest.raises(Problem, match="cannot begin yet"):
+            ask(name, data, alice)
+    assert Operation.objects.count() == 1

@@ -7,7 +7,7 @@ import threading
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection, transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
@@ -340,8 +340,9 @@ def test_what_is_internal_is_started_by_other_operations_alone(alice: Any) -> No
 class TestTheRejectsOfChildren:
     """A parent takes over what its children set aside."""
 
-    def gathered(self, owner: Any, *positions: list[int], limit: int | None = None) -> Operation:
-        return run_operation("probe.gleans", {"positions": list(positions), "limit": limit}, owner)
+    def gathered(self, owner: Any, *positions: list[int], limit: int | None = None, length: int = 0) -> Operation:
+        data = {"positions": list(positions), "limit": limit, "length": length}
+        return run_operation("probe.gleans", data, owner)
 
     def test_are_copied_with_all_that_is_known_of_them(self, alice: Any) -> None:
         parent = self.gathered(alice, [1, 4], [], [7])
@@ -367,6 +368,28 @@ class TestTheRejectsOfChildren:
             parent = self.gathered(alice, [1, 4], [7], limit=2)
         assert (parent.state, parent.rejected) == ("succeeded", 2)
         assert list(parent.rejects.values_list("position", flat=True)) == [1, 4]
+
+    def test_are_copied_once_where_the_connection_breaks_in_commit(self, alice: Any) -> None:
+        def break_off() -> None:
+            raise OperationalError("the server closed the connection")
+
+        with strike("fan_out.copy_rejects", lambda: transaction.on_commit(break_off), border="after"):
+            parent = self.gathered(alice, [1, 4, 6, 9], [7], limit=3)
+        assert (parent.state, parent.rejected) == ("succeeded", 3)
+        assert list(parent.rejects.values_list("position", flat=True)) == [1, 4, 6]
+
+    def test_follow_one_another_where_each_child_counts_from_zero(self, alice: Any) -> None:
+        parent = self.gathered(alice, [0, 3], [0, 1], [2], length=5)
+        assert list(parent.rejects.values_list("position", "message")) == [
+            (0, "Item 0 is bad."),
+            (3, "Item 3 is bad."),
+            (5, "Item 0 is bad."),
+            (6, "Item 1 is bad."),
+            (12, "Item 2 is bad."),
+        ]
+        news = parent.events.filter(kind="reject").values_list("data", flat=True)
+        assert parent.rejected == 5
+        assert [[sample["position"] for sample in each["sample"]] for each in news] == [[0, 3], [5, 6], [12]]
 
     def test_are_not_taken_by_who_lost_the_lease(self, alice: Any) -> None:
         with strike("OperationContext.adopt_rejects", lambda: Operation.objects.update(fence=F("fence") + 1)):

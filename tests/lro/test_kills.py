@@ -61,6 +61,7 @@ NO_STEPS = {
     "fan_out.gathered",
     "executor.work_off",
     "pruner.obstacle",
+    "reconciler.chore",
     "reconciler.rescue_of",
     "reconciler.give_back",
     "resources.cleanup",
@@ -142,6 +143,11 @@ def a_family_that_fails(teller: Teller) -> None:
     teller.work()
 
 
+def a_family_that_rejects(teller: Teller) -> None:
+    teller.submit("gleans", positions=[[1, 4], [0, 2]], limit=3)
+    teller.work()
+
+
 def a_family_that_is_paused_and_resumed(teller: Teller) -> None:
     parent = teller.submit("splits", child="probe.saves", inputs=[{"to": 1}] * 2)
     teller.await_state(parent, "waiting")
@@ -171,6 +177,15 @@ def a_retry_by_hand(teller: Teller) -> None:
     teller.work()
     if Operation.objects.filter(pk=operation.pk, attempt=1).exists():
         teller.act("retry", operation)
+    teller.work()
+
+
+def a_check_that_starts_nothing(teller: Teller) -> None:
+    submission.check("probe.counts", {"to": 1}, teller.owner)
+
+
+def a_cursor_that_is_found_while_it_is_saved(teller: Teller) -> None:
+    teller.submit("feels-its-way", to=4)
     teller.work()
 
 
@@ -228,17 +243,20 @@ def the_end_of_the_retention(teller: Teller) -> None:
 
 #: The shortest first: a step is hurt where it is taken first, and all that follows is told again each time.
 STORIES: list[Story] = [
+    a_check_that_starts_nothing,
     a_timeout_in_the_queue,
     a_snooze,
     a_lease_that_runs_out,
     a_cancel_that_nobody_hears,
     a_stall,
     a_cancel_in_the_middle,
+    a_cursor_that_is_found_while_it_is_saved,
     a_retry_by_hand,
     a_queue_for_one_thing,
     items,
     a_family_that_is_cancelled,
     a_family_that_fails,
+    a_family_that_rejects,
     a_family_that_is_paused_and_resumed,
     a_parent_that_nobody_woke,
     all_verbs,

@@ -574,7 +574,7 @@ class TestAParent:
         progress = made.columns.pop("progress")
         error = {
             "code": "child_failed",
-            "message": f"Its child probe.counts {self.child.pk} ended as failed.",
+            "message": f"Its child probe.counts {self.child.pk} ended as failed: It broke.",
             "details": [{"child": str(self.child.pk)}],
             "retryable": True,
             "attempt": 3,

@@ -73,7 +73,18 @@ def has_reached(stack: Stack, identifier: str, percent: float) -> bool:
 
 
 def kill(stack: Stack, identifier: str, signal: Path) -> None:
-    stack.kill_child(identifier)
+    """What was done before may have killed its process already: then the one that goes on is killed."""
+    until(
+        lambda: _is_killed(stack, identifier) or stack.state(identifier) == "succeeded", within=120, what="it is killed"
+    )
+
+
+def _is_killed(stack: Stack, identifier: str) -> bool:
+    try:
+        stack.kill_child(identifier)
+    except (ProcessLookupError, IndexError):  # it is gone, or nobody has it at this moment
+        return False
+    return True
 
 
 def kill_worker(stack: Stack, identifier: str, signal: Path) -> None:

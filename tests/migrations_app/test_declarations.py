@@ -80,6 +80,7 @@ def test_migrations_in_a_circle_are_named() -> None:
         ("E006", {"steps": (type("Idle", (Step,), {"source": lambda self: None}),)}),
         ("E007", {"steps": (Later,)}),
         ("E008", {"steps": (type("Blank", (Good,), {"name": "a b"}),)}),
+        ("E008", {"steps": (type("Long", (Good,), {"name": "a" * 101}),)}),
         ("W001", {"steps": (Good, type("Back", (Good,), {"reverse": lambda self, record: None}))}),
     ],
 )
@@ -94,6 +95,10 @@ def test_a_name_is_one_word_of_each_and_declared_once() -> None:
     declared()
     with pytest.raises(ImproperlyConfigured, match="declared twice"):
         data_migration("test.one")(type("Other", (DataMigration,), {}))
+    declare = data_migration("test.two")
+    declare(type("Same", (DataMigration,), {"__module__": "shop.data_migrations"}))
+    with pytest.raises(ImproperlyConfigured, match="declared twice"):
+        declare(type("Same", (DataMigration,), {"__module__": "stock.data_migrations"}))
 
 
 def test_the_fingerprint_is_of_the_migration_its_steps_and_their_bases() -> None:

@@ -101,3 +101,24 @@ def test_a_dry_run_is_not_history(client: Client, clerk: Any, things: Any) -> No
     run(clerk, "probe.count", dry_run=True)
     assert client.get("/migrations/plans/probe.count").json()["history"] == []
     assert listed(client, "probe.count")["state"] == "never_run"
+
+
+@pytest.mark.parametrize(
+    ("given", "code", "pointer"),
+    [
+        ('{"dataset": "x"}', "invalid_parameters", "/parameters/dataset"),
+        ('{"dataset": null}', "invalid_parameters", "/parameters/dataset"),
+        ('{"dataset": "01a21759-dee3-7034-afc9-5d07200539ca"}', "unknown_dataset", "/parameters/dataset"),
+        ('{"no": 5}', "unknown_parameter", "/parameters/no"),
+    ],
+)
+def test_a_plan_is_not_made_of_parameters_that_a_run_would_refuse(
+    client: Client, given: str, code: str, pointer: str
+) -> None:
+    answer = client.get("/migrations/plans/airports.load", {"parameters": given})
+    body = answer.json()
+    assert (answer.status_code, body["code"], body["errors"][0]["pointer"]) == (422, code, pointer)
+
+
+def test_a_plan_counts_nothing_where_a_parameter_is_needed(client: Client) -> None:
+    assert client.get("/migrations/plans/airports.load").json()["steps"][0]["rows"] is None

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.db import connection
 from django.test import Client
 from rest_framework_simplejwt.tokens import AccessToken
 
 from lro import RejectItem
+from lro.models import Operation
 from lro.runtime import control, executor
-from lro.testing import pause_after
+from lro.testing import pause_after, strike
 from migrations_app import planning
 from migrations_app.models import Run
 from tests.migrations_app.runs import finish, fresh, run, submit
@@ -149,14 +152,52 @@ def test_a_migration_runs_once_at_a_time(client: Client, clerk: Any, things: Any
     assert post(client, migration="probe.count").status_code == 200
 
 
-def test_two_requests_at_the_same_moment_make_one_run(clerk: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from lro.exceptions import AlreadyActive
-    from migrations_app import requests
+@pytest.mark.skipif("connection.vendor != 'postgresql'", reason="one writes at a time, so there is no such moment")
+def test_of_two_requests_at_the_same_moment_one_is_told_that_it_runs_already(client: Client, admin_user: Any) -> None:
+    def be_quicker() -> None:
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(submit_elsewhere).result()
 
-    monkeypatch.setattr(requests, "_check_free", lambda migration: None)  # both looked before the other was there
+    def submit_elsewhere() -> None:
+        try:
+            submit(admin_user, "probe.count")
+        finally:
+            connection.close()
+
+    with strike("transitions.submit", be_quicker):
+        answer = post(client, migration="probe.count")
+    assert problem(answer)[:3] == (409, "already_running", "/migration")
+    assert Operation.objects.count() == 1
+
+
+def test_a_repeated_request_is_answered_as_before_whatever_has_changed(
+    client: Client, things: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ask(key: str, **data: Any) -> Any:
+        return client.post(
+            "/migrations/run",
+            {"migration": "probe.count", **data},
+            content_type="application/json",
+            headers={"Idempotency-Key": key},
+        ).json()["id"]
+
+    things(2)
+    first = ask("run")
+    assert ask("run") == first  # it is active
+    executor.execute(first)
+    back = ask("back", reverse=first)
+    executor.execute(back)
+    changed(monkeypatch)
+    assert (ask("run"), ask("back", reverse=first)) == (first, back)
+
+
+def test_a_run_is_not_taken_up_again_beside_another_one(client: Client, clerk: Any, things: Any) -> None:
+    things(2)
+    first = submit(clerk, "probe.count")
+    control.act("cancel", first.pk, "alice")
     submit(clerk, "probe.count")
-    with pytest.raises(AlreadyActive):
-        submit(clerk, "probe.count")
+    answer = client.post(f"/operations/{first.pk}/retry")
+    assert problem(answer)[:2] == (409, "already_running")
 
 
 def test_a_run_that_is_not_there_is_neither_reversed_nor_retried(client: Client, clerk: Any) -> None:

@@ -8,10 +8,11 @@ import pytest
 
 from lro import Problem
 from lro.testing import crash_after, pause_after
-from migrations_app.data_migrations import MergeDuplicates
-from migrations_app.models import BeforeImage, Company, ContactImport, Person, Run
+from migrations_app.data_migrations import MergeDuplicates, MergeInto
+from migrations_app.models import Airport, BeforeImage, Company, ContactImport, Person, Run
 from tests.migrations_app.digest import digest
-from tests.migrations_app.runs import HISTORY, finish, fresh, run
+from tests.migrations_app.runs import HISTORY, finish, fresh, kinds, run
+from tests.probe.data_migrations import NameAndCount
 from tests.probe.models import Thing
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("checked")]
@@ -136,6 +137,66 @@ def test_a_row_that_others_point_to_by_now_stays(clerk: Any) -> None:
     assert [row.code for row in back.rejects.all()] == ["changed_since"]
     assert list(Company.objects.values_list("name", flat=True)) == ["Acme"]
     assert fresh_company(late) == acme.pk
+
+
+def test_a_row_that_was_made_and_edited_since_stays(clerk: Any) -> None:
+    contacts(8)
+    split = run(clerk, "contacts.split")
+    edited = Person.objects.get(last_name="Last2")
+    Person.objects.filter(pk=edited.pk).update(phone="of another")
+    back = run(clerk, "contacts.split", reverse=str(split.pk))
+    assert back.state == "succeeded", back.error
+    assert list(Person.objects.values_list("pk", "phone")) == [(edited.pk, "of another")]
+    assert list(Company.objects.values_list("pk", flat=True)) == [edited.company_id]  # to which it still points
+    kept = {f"migrations_app.person {edited.pk}", f"migrations_app.company {edited.company_id}"}
+    assert {row.raw.partition(" ")[2] for row in back.rejects.all()} == kept
+    assert {row.code for row in back.rejects.all()} == {"changed_since"}
+
+
+def test_a_deleted_row_that_another_has_taken_the_place_of_stays_away(clerk: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr(MergeDuplicates, "depends_on", ())
+    monkeypatch.setattr(MergeInto, "source", lambda step: Airport.objects.filter(iata__in=["AAA", "BBB", "CCC"]))
+    monkeypatch.setattr(MergeInto, "process_batch", lambda step, records: step.delete(records))
+    for iata in ("AAA", "BBB", "CCC"):
+        Airport.objects.create(iata=iata, name=f"first {iata}", country="X", latitude=1.5, longitude=2)
+    merged = run(clerk, "contacts.merge-duplicates")
+    assert not Airport.objects.exists(), list(merged.rejects.values_list("code", "message"))
+    Airport.objects.create(iata="BBB", name="another", country="X", latitude=1, longitude=2)
+    back = run(clerk, "contacts.merge-duplicates", reverse=str(merged.pk))
+    assert back.state == "succeeded", back.error
+    assert [row.code for row in back.rejects.all()] == ["changed_since"]
+    found = Airport.objects.order_by("iata").values_list("name", flat=True)
+    assert list(found) == ["first AAA", "another", "first CCC"]
+
+
+def test_rows_come_back_though_one_of_them_may_not(clerk: Any) -> None:
+    """They point to one another, so that one may have to wait for the other."""
+    contacts(20)
+    split = run(clerk, "contacts.split")
+    merged = run(clerk, "contacts.merge-duplicates")
+    taken = ContactImport.objects.exclude(pk__in=ContactImport.objects.filter(person=None)).last()
+    assert taken is not None
+    Person.objects.create(pk=max(person_keys(merged)), last_name="Taken", email="taken@example.org")
+    back = run(clerk, "contacts.merge-duplicates", reverse=str(merged.pk))
+    assert back.state == "succeeded", back.error
+    assert {row.code for row in back.rejects.all()} == {"changed_since"}
+    assert Person.objects.count() == 20
+    assert split.state == "succeeded"
+
+
+def person_keys(operation: Any) -> list[int]:
+    """Of the people that it deleted."""
+    images = BeforeImage.objects.filter(run_id=operation.pk).values_list("changes", flat=True)
+    return [key for changes in images for change in changes if change["kind"] == "deleted" for key in change["keys"]]
+
+
+def test_a_reverse_is_throttled_as_the_run_is(clerk: Any, things: Any, monkeypatch: Any) -> None:
+    things(3)
+    first = run(clerk, "probe.name-and-count")
+    waits = iter([0.01, None])
+    monkeypatch.setattr(NameAndCount, "throttle_if", classmethod(lambda cls: next(waits, None)))
+    back = run(clerk, "probe.name-and-count", reverse=str(first.pk))
+    assert kinds(back) == ["throttled", "completed"]
 
 
 def fresh_company(contact: ContactImport) -> Any:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
 import json
+import math
 import threading
 from collections import Counter
 from contextlib import suppress
@@ -17,8 +19,10 @@ from lro.models import Operation
 from lro.runtime import control, executor
 from lro.testing import Crash, cancel_after, crash_after, pause_after
 from migrations_app import running, state
+from migrations_app.models import Airport
+from migrations_app.sources import Again, source_of
 from tests.migrations_app.runs import finish, fresh, kinds, run, submit, told
-from tests.probe.data_migrations import Counting, CountNamed
+from tests.probe.data_migrations import Count, Counting, CountNamed
 from tests.probe.models import Mark, Thing
 
 is_postgres = pytest.mark.skipif("connection.vendor != 'postgresql'")
@@ -284,6 +288,27 @@ def test_what_was_rejected_is_tried_again_alone(clerk: Any, things: Any, small_b
     assert touches() == {1: 22}
 
 
+def test_records_that_others_changed_are_tried_again_in_the_order_of_their_keys(things: Any) -> None:
+    """The place in the order is how far a run has come."""
+    keys = [str(key) for key in things(4)][::-1]
+    again = Again(source_of(Thing.objects.all()), keys)
+    assert again.take(None, 3).keys == keys[:3] == again.again(keys[:3]).keys
+
+
+def test_what_was_changed_beside_a_record_that_fails_is_not_written(clerk: Any, things: Any, hurting: Any) -> None:
+    keys = things(5)
+
+    def hurt(step: Any, thing: Thing) -> None:
+        (last,) = step.fetch(Thing.objects.filter(pk=keys[-1]))
+        last.text += "!"
+        if thing.pk in keys[1:3]:
+            raise RejectItem("unlucky", "It is unlucky.")
+
+    hurting(hurt)
+    assert run(clerk, "probe.count").result["failed"] == 2
+    assert Thing.objects.get(pk=keys[-1]).text == "!!!"
+
+
 def test_a_key_that_is_changed_is_an_error(clerk: Any, things: Any, hurting: Any) -> None:
     things(2)
     hurting(lambda step, thing: setattr(thing, "pk", thing.pk + 1_000))
@@ -448,6 +473,28 @@ def test_a_dry_run_shows_no_record_that_is_too_large(clerk: Any, things: Any, hu
     assert shown == {"key": "1", "before": state._TOO_LARGE, "after": state._TOO_LARGE}
 
 
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (float("nan"), "nan"),
+        ([1.5, float("inf")], [1.5, "inf"]),
+        ("a\0b", "a\ufffdb"),
+        (datetime.date(2026, 1, 2), "2026-01-02"),
+    ],
+)
+def test_a_dry_run_shows_what_no_database_holds_as_text(value: Any, shown: Any) -> None:
+    assert state._shown({"key": "1", "before": {"a": value}, "after": None})["before"] == {"a": shown}
+
+
+def test_a_dry_run_shows_numbers_that_json_does_not_know(clerk: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    Airport.objects.create(iata="AAA", name="A", country="X", latitude=math.inf, longitude=math.inf)
+    monkeypatch.setattr(Count, "source", lambda step: Airport.objects.all())
+    monkeypatch.setattr(Count, "process", lambda step, airport: setattr(airport, "latitude", 1.0))
+    operation = run(clerk, "probe.count", dry_run=True)
+    assert operation.state == "succeeded", operation.error
+    assert operation.result["sample"][0]["before"] == {"latitude": "inf"}
+
+
 # Shards
 
 
@@ -476,7 +523,7 @@ def test_shards_that_crash_change_no_record_twice(
     assert touches() == {1: 50}
 
 
-def test_what_shards_rejected_is_tried_again_too(clerk: Any, things: Any, hurting: Any) -> None:
+def test_what_shards_rejected_is_the_runs_own_and_is_tried_again(clerk: Any, things: Any, hurting: Any) -> None:
     keys = things(30)
 
     def hurt(step: Any, thing: Thing) -> None:
@@ -485,10 +532,30 @@ def test_what_shards_rejected_is_tried_again_too(clerk: Any, things: Any, hurtin
 
     hurting(hurt)
     first = run(clerk, "probe.count", shards=3)
-    assert first.result["failed"] == 5
+    assert (first.result["failed"], first.rejected) == (5, 5)
+    assert list(first.rejects.values_list("position", "raw")) == [(n, f"count {keys[n]}") for n in (0, 7, 14, 21, 28)]
     hurting(lambda step, thing: None)
-    run(clerk, "probe.count", retry_rejects=str(first.pk))
-    assert touches() == {1: 30}
+    second = run(clerk, "probe.count", retry_rejects=str(first.pk))
+    assert (second.result["processed"], touches()) == (5, {1: 30})
+
+
+def test_all_shards_together_may_reject_so_many_and_no_more(
+    clerk: Any, things: Any, small_batches: None, hurting: Any
+) -> None:
+    keys = things(60)
+
+    def hurt(step: Any, thing: Thing) -> None:
+        if thing.pk in bad:
+            raise RejectItem("unlucky", "It is unlucky.")
+
+    hurting(hurt)
+    bad = {*keys[:5], *keys[20:25], *keys[40:45]}
+    operation = run(clerk, "probe.count", shards=3, max_errors=12)
+    assert (operation.state, operation.error["code"]) == ("failed", "child_failed")
+    assert "15 records failed in all shards together, 12 are allowed" in operation.error["message"]
+    bad = set()
+    second = run(clerk, "probe.count", retry_rejects=str(operation.pk))
+    assert second.result["changed"] == 15
 
 
 def test_a_few_records_are_not_worth_a_shard(clerk: Any, things: Any) -> None:

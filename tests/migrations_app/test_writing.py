@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, connection, models
+from django.db import IntegrityError, connection, models, transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -98,24 +98,29 @@ class Nothing(Step):
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(rows=st.lists(st.tuples(ROW, ROW), min_size=1, max_size=6))
 def test_every_kind_of_column_is_written_and_restored(everything: None, rows: list[Any]) -> None:
-    Everything.objects.all().delete()
-    batch = Batch(Nothing({}), keeps_images=True)
-    made = [Everything(**before) for before, _ in rows]
-    batch.insert(made)
-    before = {row.pk: values for row, (values, _) in zip(made, rows, strict=True)}
-    assert stored() == before
-    for row, (_, after) in zip(batch.fetch(Everything.objects.order_by("pk")), sorted_by_key(made, rows), strict=True):
-        for name, value in after.items():
-            setattr(row, name, value)
-    batch._flush([])
-    changes = [storable(change) for change in batch.outcome.images]
-    assert stored() == {row.pk: values for row, (_, values) in zip(made, rows, strict=True)}
-    images.restore([change for change in changes if change["kind"] == "updated"])
-    assert stored() == before
-    batch.delete(list(Everything.objects.all()))
-    assert stored() == {}
-    images.restore([storable(batch.outcome.images[-1])])
-    assert stored() == before
+    with transaction.atomic():
+        Everything.objects.all().delete()
+        batch = Batch(Nothing({}), keeps_images=True)
+        made = [Everything(**before) for before, _ in rows]
+        batch.insert(made)
+        before = {row.pk: values for row, (values, _) in zip(made, rows, strict=True)}
+        assert stored() == before
+        for row, (_, after) in zip(
+            batch.fetch(Everything.objects.order_by("pk")), sorted_by_key(made, rows), strict=True
+        ):
+            for name, value in after.items():
+                setattr(row, name, value)
+        batch._flush([])
+        changes = [storable(change) for change in batch.outcome.images]
+        assert stored() == {row.pk: values for row, (_, values) in zip(made, rows, strict=True)}
+        images.restore([change for change in changes if change["kind"] == "updated"])
+        assert stored() == before
+        batch.delete(list(Everything.objects.all()))
+        assert stored() == {}
+        images.restore([storable(batch.outcome.images[-1])])
+        assert stored() == before
+        images.restore([change for change in changes if change["kind"] == "inserted"])
+        assert stored() == {}
 
 
 def sorted_by_key(made: list[Everything], rows: list[Any]) -> list[Any]:
@@ -187,6 +192,16 @@ def test_inserted_rows_know_their_keys_and_a_late_one_is_noticed() -> None:
     if connection.vendor == "postgresql":
         with pytest.raises(writing.Stale):
             writing.insert([Company(name="e"), Company(name="a")], may_be_late=True)
+
+
+def test_an_upsert_by_two_fields_may_be_of_many_rows(db: None) -> None:
+    """SQLite takes no condition of more than a thousand alternatives."""
+    rows = [Thing(text=f"thing {n}", touched=n) for n in range(1_200)]
+    Thing.objects.bulk_create(rows[::2])
+    with transaction.atomic():
+        batch = Batch(Nothing({}))
+        batch.upsert([Thing(text=row.text, touched=row.touched) for row in rows], ["text", "touched"], [])
+    assert Thing.objects.count() == batch.outcome.written["probe.thing"]["inserted"] * 2 == 1_200
 
 
 def test_an_upsert_writes_what_differs_and_answers_in_order(db: None) -> None:

@@ -72,6 +72,16 @@ class Saves(OperationTask):
         return {"saved": to}
 
 
+@register("probe.feels-its-way")
+class FeelsItsWay(OperationTask):
+    """Learns from each item how many it takes, and rejects it."""
+
+    def run(self, op: OperationContext, *, to: int) -> dict[str, int]:
+        while (done := op.cursor or 0) < to:
+            op.checkpoint(lambda: done + 2, save=lambda: op.reject(done, "probe", f"Item {done}."))
+        return {"felt": to}
+
+
 @register("probe.chatters")
 class Chatters(OperationTask):
     """Says so many things, each of so many bytes, and the `texts`; before `holds_at` it waits for the file `gate`."""
@@ -215,9 +225,10 @@ class Sheds(OperationTask):
 class Gleans(OperationTask):
     """Spawns a child for each list of positions, and takes over what they reject."""
 
-    def run(self, op: OperationContext, *, positions: list[list[int]], limit: int | None) -> None:
+    def run(self, op: OperationContext, *, positions: list[list[int]], limit: int | None, length: int = 0) -> None:
         op.spawn("probe.sheds", [{"positions": some} for some in positions])
-        op.adopt_rejects(op.gather(), limit=limit)
+        for index, child in enumerate(op.gather()):
+            op.adopt_rejects([child], limit=limit, first=index * length)
 
 
 @register("probe.crowds")

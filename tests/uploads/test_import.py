@@ -253,3 +253,21 @@ def test_deleting_an_import_that_never_ran_deletes_the_upload(client: Client, fi
     assert client.delete(f"/operations/{identifier}").status_code == 204
     assert kept(files) == []
     Import.forget(Operation(id=identifier, input={"upload": str(uuid7())}))  # again, as after a kill
+
+
+class TestACheckAlone:
+    """`validate_only=true` looks as closely as a start does, and keeps nothing."""
+
+    def post(self, client: Client, content: bytes, **fields: str) -> Any:
+        body = {"file": SimpleUploadedFile("data.csv", content), **fields}
+        return client.post("/uploads/import?validate_only=true", body)
+
+    def test_finds_nothing_wrong(self, client: Client, files: Path) -> None:
+        assert self.post(client, b"a,b\n1,2\n").json() == {"valid": True}
+        assert not Operation.objects.exists()
+        assert not Upload.objects.exists()
+        assert not [path for path in files.rglob("*") if path.is_file()]
+
+    def test_refuses_what_is_no_table(self, client: Client) -> None:
+        answer = self.post(client, b"\x89PNG\r\n\x1a\n" + bytes(99))
+        assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_format")

@@ -32,7 +32,7 @@ class StartView(APIView):
     def post(self, request: Request, module: str, operation: str) -> Response:
         name, data = f"{module}.{operation}", request.data
         if request.query_params.get("validate_only") == "true":
-            submission.validate(name, data, request.user)
+            submission.check(name, data, request.user)
             return Response({"valid": True})
         key = request.headers.get("Idempotency-Key", "").strip('" ')
         if len(key) > 255:
