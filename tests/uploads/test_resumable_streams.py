@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import random
 import stat
@@ -143,19 +144,20 @@ def test_bytes_that_trickle_count_while_more_are_awaited(client: TusClient, call
 
 def test_nothing_of_a_cut_request_counts_where_it_has_a_checksum(client: TusClient, call: Callable[..., Call]) -> None:
     address = client.created(len(CONTENT))
+    client.patch(address, 0, CONTENT[:100])
 
     async def test() -> None:
         checksum = "sha1 2jmj7l5rSw0yVb/vlWAYkK/YBwk="
-        with call("PATCH", address, Upload_Offset=0, Upload_Checksum=checksum) as sender:
-            sender.feed(CONTENT[:12_345])
+        with call("PATCH", address, Upload_Offset=100, Upload_Checksum=checksum) as sender:
+            sender.feed(CONTENT[100:12_345])
             await asyncio.sleep(0)
             sender.cut()
-            await sender.answer()
+            assert await sender.answer() == 400
 
     run(test())
-    assert client.offset(address) == 0
-    client.patch(address, 0, CONTENT)
-    assert row(address).sha256
+    assert client.offset(address) == 100
+    client.patch(address, 100, CONTENT[100:])
+    assert row(address).sha256 == hashlib.sha256(CONTENT).hexdigest()
 
 
 @pytest.mark.parametrize("seed", range(6))
