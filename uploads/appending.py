@@ -20,7 +20,7 @@ from lro import Problem
 
 from . import resumable, tus
 from .models import ResumableUpload
-from .receiving import max_bytes
+from .receiving import max_bytes, sync_folder
 from .tus import Checksum
 
 #: How much may be lost where the process is killed: what is not yet committed.
@@ -87,7 +87,7 @@ class Turn:
         ResumableUpload.objects.filter(pk=upload.pk).update(wanted_at=None, length=upload.length)
         os.ftruncate(self._file, offset)
         if not offset:
-            resumable.sync_folder(upload.path.parent)
+            sync_folder(upload.path.parent)
         self._checksum, self._check = checksum, checksum and checksum.start()
         self._digest = _digests.take(upload)
 

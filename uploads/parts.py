@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from . import column_types
+from .receiving import sync_folder
 
 if TYPE_CHECKING:
     from lro.datasets import Dataset
@@ -47,7 +48,7 @@ def write_part(table: pa.Table, path: Path) -> tuple[int, str]:
         except BaseException:
             Path(file.name).unlink(missing_ok=True)
             raise
-    _sync_directory(path.parent)
+    sync_folder(path.parent)
     return len(content), digest
 
 
@@ -94,12 +95,3 @@ def _as_json(value: Any) -> Any:
     if isinstance(value, datetime):
         return f"{value.isoformat()}Z"
     return value.isoformat() if isinstance(value, date) else value
-
-
-def _sync_directory(directory: Path) -> None:
-    """Make the rename itself survive a power cut."""
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
