@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import nullcontext
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 from channels.db import database_sync_to_async
@@ -15,7 +17,7 @@ from lro import Operation
 
 from .layout import Layout
 from .models import Dataset, Upload
-from .repairs import BadRow, Repair
+from .repairs import BadRow, Repair, Rereading
 
 _PAGE = 1000
 _FIELDS = ("position", "offset", "code", "message", "raw")
@@ -24,18 +26,20 @@ _FIELDS = ("position", "offset", "code", "message", "raw")
 def repair_file(operation: Operation) -> StreamingHttpResponse:
     """The rejects of an import of delimited text, in its dialect; see `repairs`."""
     layout = Layout.from_json(operation.input["layout"])
-    upload = Upload.objects.filter(pk=operation.input["upload"]).first()
-    repair = Repair(layout, None if upload is None else upload.path)
+    path = Upload(pk=operation.input["upload"]).path
     ending = "tsv" if layout.delimiter == "\t" else "csv"
-    return _streamed(lambda: _repair(operation, repair), f"rejects-{operation.pk}.{ending}", "text/csv; charset=utf-8")
+    name = f"rejects-{operation.pk}.{ending}"
+    return _streamed(lambda: _repair(operation, layout, path), name, "text/csv; charset=utf-8")
 
 
-def _repair(operation: Operation, repair: Repair) -> Iterator[bytes]:
-    yield repair.head().encode()
-    last = -1
-    while page := list(operation.rejects.filter(position__gt=last).values_list(*_FIELDS)[:_PAGE]):
-        yield repair.rows(BadRow(*row) for row in page).encode()
-        last = page[-1][0]
+def _repair(operation: Operation, layout: Layout, path: Path) -> Iterator[bytes]:
+    with Rereading(path, layout.compression) if path.exists() else nullcontext() as source:
+        repair = Repair(layout, source)
+        yield repair.head().encode()
+        last = -1
+        while page := list(operation.rejects.filter(position__gt=last).values_list(*_FIELDS)[:_PAGE]):
+            yield repair.rows(BadRow(*row) for row in page).encode()
+            last = page[-1][0]
 
 
 def dataset_file(dataset: Dataset, kind: str) -> StreamingHttpResponse:
