@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import unicodedata
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import nullcontext
 from itertools import chain
@@ -11,7 +12,7 @@ from typing import Any
 
 from channels.db import database_sync_to_async
 from django.http import StreamingHttpResponse
-from django.utils.text import get_valid_filename
+from django.utils.http import content_disposition_header
 
 from lro import Operation
 
@@ -20,6 +21,7 @@ from .models import Dataset, Upload
 from .repairs import BadRow, Repair, Rereading
 
 _PAGE = 1000
+_RESERVED = '/\\:*?"<>|'
 _FIELDS = ("position", "offset", "code", "message", "raw")
 
 
@@ -44,7 +46,7 @@ def _repair(operation: Operation, layout: Layout, path: Path) -> Iterator[bytes]
 
 def dataset_file(dataset: Dataset, kind: str) -> StreamingHttpResponse:
     """A whole dataset, as `csv` or `parquet`, in the columns' types."""
-    name = get_valid_filename(dataset.name.rpartition(".")[0] or dataset.name)
+    name = _file_name(dataset.name.rpartition(".")[0] or dataset.name)
     if kind == "csv":
         return _streamed(lambda: _as_csv(dataset), f"{name}.csv", "text/csv; charset=utf-8")
     return _streamed(lambda: _as_parquet(dataset), f"{name}.parquet", "application/vnd.apache.parquet")
@@ -78,6 +80,12 @@ def _as_parquet(dataset: Dataset) -> Iterator[bytes]:
     yield sink.take()
 
 
+def _file_name(label: str) -> str:
+    """A dataset's name as one that every system takes for a file: no folders, nothing that is not shown."""
+    shown = "".join("_" if c in _RESERVED or unicodedata.category(c)[0] == "C" else c for c in label)
+    return shown.strip(" .") or "dataset"
+
+
 class _Sink(io.RawIOBase):
     """What was written and not yet taken."""
 
@@ -102,7 +110,8 @@ class _Sink(io.RawIOBase):
 
 
 def _streamed(pieces: Callable[[], Iterator[bytes]], name: str, content_type: str) -> StreamingHttpResponse:
-    headers = {"Content-Disposition": f'attachment; filename="{name}"', "X-Content-Type-Options": "nosniff"}
+    told = content_disposition_header(True, name) or ""
+    headers = {"Content-Disposition": told, "X-Content-Type-Options": "nosniff"}
     return StreamingHttpResponse(_async(pieces()), content_type=content_type, headers=headers)
 
 

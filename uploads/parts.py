@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -82,16 +83,27 @@ def typed_parts(dataset: Dataset) -> Iterator[pa.Table]:
 
 
 def first_rows(dataset: Dataset, limit: int) -> list[dict[str, Any]]:
-    """The first `limit` rows as JSON data: moments in ISO 8601, in UTC."""
+    """The first `limit` rows as JSON data: moments in ISO 8601, in UTC; numbers that JSON lacks as `"NaN"`."""
     rows: list[dict[str, Any]] = []
     for table in typed_parts(dataset):
-        rows += table.slice(0, limit - len(rows)).to_pylist()
+        table = table.slice(0, limit - len(rows))
+        columns = {name: _values(table.column(name)) for name in table.column_names}
+        rows += [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
         if len(rows) == limit:
             break
-    return [{name: _as_json(value) for name, value in row.items()} for row in rows]
+    return rows
+
+
+def _values(column: pa.ChunkedArray) -> list[Any]:
+    try:
+        return [_as_json(value) for value in column.to_pylist()]
+    except (OverflowError, ValueError):  # a moment beyond the years that Python has
+        return list(column.cast(pa.string()).to_pylist())
 
 
 def _as_json(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return {math.inf: "Infinity", -math.inf: "-Infinity"}.get(value, "NaN")
     if isinstance(value, datetime):
         return f"{value.isoformat()}Z"
     return value.isoformat() if isinstance(value, date) else value
