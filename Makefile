@@ -87,8 +87,8 @@ fuzz: $(READY) ## twenty thousand sequences of frames that no client should send
 	$(BIN)/python -m tests.end_to_end.fuzz $(ARGS)
 
 .PHONY: bench
-bench: $(READY) ## thousands of followers on one web process, beside the usual way with Channels
-	$(BIN)/python -m benchmarks.followers $(ARGS)
+bench: $(READY) ## all benchmarks, each beside what people would use instead; ARGS="imports --rows 10000000" for one
+	$(BIN)/python -m benchmarks $(ARGS)
 
 .PHONY: mutants
 mutants: $(READY) ## change the core in one place at a time and see that a test fails; ARGS="--sample 50" for a part

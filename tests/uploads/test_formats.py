@@ -120,7 +120,7 @@ def test_what_was_found_is_told(sender: Sender) -> None:
             "The file is named .xlsx, but looks like an old Excel or Word document.",
         ),
     ],
-    ids=lambda value: "file" if isinstance(value, bytes) else value,  # a packed one holds the time
+    ids=lambda value: "content" if isinstance(value, bytes) else value,  # archives tell when they were made
 )
 def test_a_name_that_does_not_agree_is_answered_with_what_the_file_looks_like(
     sender: Sender, content: bytes, name: str, message: str
