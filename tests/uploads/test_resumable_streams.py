@@ -20,7 +20,7 @@ from rest_framework_simplejwt.tokens import AccessToken
 
 from lro import Problem
 from tests.uploads.tus_client import MEDIA_TYPE, TusClient
-from uploads import appending
+from uploads import appending, bodies, resumable_views
 from uploads.bodies import SILENCE_SECONDS, leave_body
 from uploads.models import ResumableUpload
 
@@ -127,7 +127,10 @@ def test_what_came_before_a_cut_is_kept(client: TusClient, call: Callable[..., C
     assert row(address).path.read_bytes() == CONTENT
 
 
-def test_bytes_that_trickle_count_while_more_are_awaited(client: TusClient, call: Callable[..., Call]) -> None:
+def test_bytes_that_trickle_count_while_more_are_awaited(
+    client: TusClient, call: Callable[..., Call], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bodies, "SILENCE_SECONDS", 0.1)
     address = client.created(len(CONTENT))
 
     async def test() -> None:
@@ -208,14 +211,15 @@ def test_who_asks_for_the_offset_gets_the_turn_of_a_connection_that_is_silent(
 
 
 def test_who_asks_for_the_offset_does_not_disturb_a_connection_that_sends(
-    client: TusClient, call: Callable[..., Call]
+    client: TusClient, call: Callable[..., Call], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(resumable_views, "_WAIT_SECONDS", 0.5)
     address = client.created(len(CONTENT))
 
     async def test() -> None:
         with call("PATCH", address, Upload_Offset=0) as sender, call("HEAD", address) as asking:
-            for start in range(0, 20_000, 100):
-                sender.feed(CONTENT[start : start + 100])
+            for start in range(0, 20_000, 400):
+                sender.feed(CONTENT[start : start + 400])
                 await asyncio.sleep(0.02)
             assert await asking.answer() == 200
             await reached(address, 20_000)
