@@ -86,19 +86,10 @@ def first_rows(dataset: Dataset, limit: int) -> list[dict[str, Any]]:
     """The first `limit` rows as JSON data: moments in ISO 8601, in UTC; numbers that JSON lacks as `"NaN"`."""
     rows: list[dict[str, Any]] = []
     for table in typed_parts(dataset):
-        table = table.slice(0, limit - len(rows))
-        columns = {name: _values(table.column(name)) for name in table.column_names}
-        rows += [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+        rows += table.slice(0, limit - len(rows)).to_pylist()
         if len(rows) == limit:
             break
-    return rows
-
-
-def _values(column: pa.ChunkedArray) -> list[Any]:
-    try:
-        return [_as_json(value) for value in column.to_pylist()]
-    except (OverflowError, ValueError):  # a moment beyond the years that Python has
-        return list(column.cast(pa.string()).to_pylist())
+    return [{name: _as_json(value) for name, value in row.items()} for row in rows]
 
 
 def _as_json(value: Any) -> Any:

@@ -58,16 +58,11 @@ class TestTheFirstRows:
         rows = client.get(f"/uploads/datasets/{dataset.pk}/rows", {"limit": 400}).json()["rows"]
         assert [row["id"] for row in rows] == list(range(400))
 
-    def test_show_what_json_and_python_have_no_value_for(self, client: Client) -> None:
-        far = pa.array([10**7], pa.int32()).cast(pa.date32())
-        later = pa.array([10**18]).cast(pa.timestamp("us"))
-        table = pa.table({"a": [nan], "b": [-inf], "c": far, "d": later})
-        pq.write_table(table, sink := io.BytesIO())
-        dataset = dataset_of(imported(client, sink.getvalue(), "far.parquet"))
+    def test_show_what_json_has_no_number_for(self, client: Client) -> None:
+        pq.write_table(pa.table({"a": [nan], "b": [-inf]}), sink := io.BytesIO())
+        dataset = dataset_of(imported(client, sink.getvalue(), "numbers.parquet"))
         answer = client.get(f"/uploads/datasets/{dataset.pk}/rows")
-        assert answer.json()["rows"] == [
-            {"a": "NaN", "b": "-Infinity", "c": "29349-01-26", "d": "<value out of range: 1000000000000000000>"}
-        ]
+        assert answer.json()["rows"] == [{"a": "NaN", "b": "-Infinity"}]
 
     @pytest.mark.parametrize("limit", ["0", "501", "x", "²"])
     def test_are_refused_in_another_number(self, client: Client, dataset: Dataset, limit: str) -> None:
