@@ -289,7 +289,7 @@ def test_what_a_kill_between_file_and_row_or_row_and_operation_left_is_swept(cli
     mine.write_bytes(b"of another app")
     assert (len(list(files.rglob("uploads/*"))), Upload.objects.count()) == (4, 2)
     soon = time.time() + 60
-    assert leftovers.sweep_kept(soon, soon + 60) == 0, "they are no longer young, or have been looked at"
+    assert leftovers.sweep_kept(soon, soon + 60) == 0, "only what was kept between the two moments is looked at"
     assert leftovers.sweep_kept(0.0, soon) == 2
     assert set(files.rglob("uploads/*")) == {used.path, mine}
     assert Upload.objects.get() == used
