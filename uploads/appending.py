@@ -20,7 +20,7 @@ from lro import Problem
 
 from . import resumable, tus
 from .models import ResumableUpload
-from .receiving import max_bytes
+from .receiving import max_bytes, sync_folder
 from .tus import Checksum
 
 #: How much may be lost where the process is killed: what is not yet committed.
@@ -87,7 +87,7 @@ class Turn:
         ResumableUpload.objects.filter(pk=upload.pk).update(wanted_at=None, length=upload.length)
         os.ftruncate(self._file, offset)
         if not offset:
-            resumable.sync_folder(upload.path.parent)
+            sync_folder(upload.path.parent)
         self._checksum, self._check = checksum, checksum and checksum.start()
         self._digest = _digests.take(upload)
 
@@ -112,7 +112,7 @@ class Turn:
         Raises `Problem`: 460 where the bytes are not those that the checksum is of; then none of them counts.
         """
         if self._checksum is not None and not is_whole:
-            self._pending = 0
+            self._pending, self._digest = 0, None  # which has seen the bytes that do not count
         elif self._checksum is not None and self._check.digest() != self._checksum.digest:
             message = (
                 f"The bytes that came do not have the {self._checksum.algorithm} of Upload-Checksum: send them again."
@@ -150,6 +150,9 @@ class Turn:
         except OSError as error:
             if error.errno not in _FULL:
                 raise
+            if self._checksum is None:
+                self._digest = None  # which has not seen the part of the piece that fitted
+                self.commit()
             raise Problem(507, "storage_full", "There is no room left for the file; try again later.") from error
 
     def _wait_on(self) -> None:

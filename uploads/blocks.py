@@ -7,13 +7,21 @@ block size, and an import resumed at any block's end yields what an uninterrupte
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
-from uploads.archives import PackedFile, PlainFile, open_unpacked
+from uploads.archives import open_unpacked
 from uploads.encodings import as_units, unit_width
 from uploads.layout import Layout
 from uploads.records import MAX_RECORD, Records, scan
 
 BLOCK_BYTES = 4 * 2**20
+
+
+class Readable(Protocol):
+    """A file as `archives` opens it."""
+
+    def read(self, size: int) -> bytes: ...
+    def skip_to(self, offset: int) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -65,9 +73,7 @@ def blocks(
         yield from cut(file, layout, start, block_bytes=block_bytes, stop=stop)
 
 
-def cut(
-    file: PlainFile | PackedFile, layout: Layout, start: Cursor, *, block_bytes: int, stop: int | None = None
-) -> Iterator[Block]:
+def cut(file: Readable, layout: Layout, start: Cursor, *, block_bytes: int, stop: int | None = None) -> Iterator[Block]:
     """Yield the blocks of a file that is open and has not been read beyond `start`.
 
     With `stop`, only records that begin before that byte offset.
@@ -98,7 +104,7 @@ class _Window:
     def is_done(self) -> bool:
         return self.stop is not None and self.cursor.offset >= self.stop
 
-    def fill(self, file: PlainFile | PackedFile, wanted: int) -> bool:
+    def fill(self, file: Readable, wanted: int) -> bool:
         """Hold at least `wanted` bytes, or all that is left; False when nothing is."""
         pieces, held = [self.buffer], len(self.buffer)
         while held < wanted and not self.at_end:
@@ -132,7 +138,7 @@ class _Window:
         data, self.buffer = self.buffer[:size], self.buffer[size:]
         return Block(start, self.cursor, data, given)
 
-    def cut_long_line(self, file: PlainFile | PackedFile) -> Block | None:
+    def cut_long_line(self, file: Readable) -> Block | None:
         """Skip the line at the window's start if it is longer than any record may be."""
         limit = MAX_RECORD * self.width
         units = self.units()

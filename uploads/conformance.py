@@ -177,7 +177,7 @@ def _scalar(value: Any, field: Field) -> pa.Scalar:
 
 
 def _shown(value: pa.Scalar) -> str:
-    text = value.as_py() or ""
+    text = (value.as_py() or "").replace("\0", "\ufffd")
     return f"'{text}'" if len(text) <= _SHOWN else f"'{text[:_SHOWN]}…'"
 
 

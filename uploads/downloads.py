@@ -3,44 +3,50 @@
 from __future__ import annotations
 
 import io
+import unicodedata
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import nullcontext
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 from channels.db import database_sync_to_async
 from django.http import StreamingHttpResponse
-from django.utils.text import get_valid_filename
+from django.utils.http import content_disposition_header
 
 from lro import Operation
 
 from .layout import Layout
 from .models import Dataset, Upload
-from .repairs import BadRow, Repair
+from .repairs import BadRow, Repair, Rereading
 
 _PAGE = 1000
+_RESERVED = '/\\:*?"<>|'
 _FIELDS = ("position", "offset", "code", "message", "raw")
 
 
 def repair_file(operation: Operation) -> StreamingHttpResponse:
     """The rejects of an import of delimited text, in its dialect; see `repairs`."""
     layout = Layout.from_json(operation.input["layout"])
-    upload = Upload.objects.filter(pk=operation.input["upload"]).first()
-    repair = Repair(layout, None if upload is None else upload.path)
+    path = Upload(pk=operation.input["upload"]).path
     ending = "tsv" if layout.delimiter == "\t" else "csv"
-    return _streamed(lambda: _repair(operation, repair), f"rejects-{operation.pk}.{ending}", "text/csv; charset=utf-8")
+    name = f"rejects-{operation.pk}.{ending}"
+    return _streamed(lambda: _repair(operation, layout, path), name, "text/csv; charset=utf-8")
 
 
-def _repair(operation: Operation, repair: Repair) -> Iterator[bytes]:
-    yield repair.head().encode()
-    last = -1
-    while page := list(operation.rejects.filter(position__gt=last).values_list(*_FIELDS)[:_PAGE]):
-        yield repair.rows(BadRow(*row) for row in page).encode()
-        last = page[-1][0]
+def _repair(operation: Operation, layout: Layout, path: Path) -> Iterator[bytes]:
+    with Rereading(path, layout.compression) if path.exists() else nullcontext() as source:
+        repair = Repair(layout, source)
+        yield repair.head().encode()
+        last = -1
+        while page := list(operation.rejects.filter(position__gt=last).values_list(*_FIELDS)[:_PAGE]):
+            yield repair.rows(BadRow(*row) for row in page).encode()
+            last = page[-1][0]
 
 
 def dataset_file(dataset: Dataset, kind: str) -> StreamingHttpResponse:
     """A whole dataset, as `csv` or `parquet`, in the columns' types."""
-    name = get_valid_filename(dataset.name.rpartition(".")[0] or dataset.name)
+    name = _file_name(dataset.name.rpartition(".")[0] or dataset.name)
     if kind == "csv":
         return _streamed(lambda: _as_csv(dataset), f"{name}.csv", "text/csv; charset=utf-8")
     return _streamed(lambda: _as_parquet(dataset), f"{name}.parquet", "application/vnd.apache.parquet")
@@ -74,6 +80,12 @@ def _as_parquet(dataset: Dataset) -> Iterator[bytes]:
     yield sink.take()
 
 
+def _file_name(label: str) -> str:
+    """A dataset's name as one that every system takes for a file: no folders, nothing that is not shown."""
+    shown = "".join("_" if c in _RESERVED or unicodedata.category(c)[0] == "C" else c for c in label)
+    return shown.strip(" .") or "dataset"
+
+
 class _Sink(io.RawIOBase):
     """What was written and not yet taken."""
 
@@ -98,7 +110,8 @@ class _Sink(io.RawIOBase):
 
 
 def _streamed(pieces: Callable[[], Iterator[bytes]], name: str, content_type: str) -> StreamingHttpResponse:
-    headers = {"Content-Disposition": f'attachment; filename="{name}"', "X-Content-Type-Options": "nosniff"}
+    told = content_disposition_header(True, name) or ""
+    headers = {"Content-Disposition": told, "X-Content-Type-Options": "nosniff"}
     return StreamingHttpResponse(_async(pieces()), content_type=content_type, headers=headers)
 
 

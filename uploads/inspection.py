@@ -24,6 +24,9 @@ def inspect(
 ) -> Layout:
     """Find the layout of a file of any format. Raises Refusal, as each format does."""
     found = _inspect(path, filename, delimiter=delimiter, encoding=encoding, sheet=sheet)
+    for number, name in enumerate(found.columns, start=1):
+        if "\0" in name:
+            raise Refusal("header_invalid", f"The name of column {number} contains U+0000, which cannot be stored.")
     size = sum(len(json.dumps({"name": name, "type": "datetime"})) + 2 for name in found.columns)
     if size > _MAX_NAMES_BYTES:
         words = f"The names of the {len(found.columns):,} columns are too long or too many: they take {size:,} bytes"

@@ -1,7 +1,5 @@
 """Inspection of a file's head: all that is needed to parse any block of it, or a refusal."""
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -11,7 +9,7 @@ from typing import Any
 from uploads.archives import open_unpacked
 from uploads.dialects import choose_delimiter, judge
 from uploads.encodings import Encoding, as_units, detect, unit_width
-from uploads.records import BLANK, MALFORMED, MAX_RECORD, TOO_LONG, Records, scan
+from uploads.records import BLANK, MALFORMED, MAX_RECORD, TOO_LONG, Records, scan, split
 from uploads.refusals import Refusal
 from uploads.signatures import extension, refuse_other_formats
 
@@ -178,7 +176,7 @@ def _header(head: _Head, records: Records, first: int, delimiter: str) -> list[s
         raise Refusal(
             "header_invalid", f"The header is not {head.encoding.name}: byte 0x{raw[error.start]:02X} has no meaning."
         ) from None
-    return next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quotechar=_QUOTE))
+    return split(text.rstrip("\r\n"), delimiter, _QUOTE)
 
 
 def _width(head: _Head, delimiter: str) -> int:

@@ -9,11 +9,15 @@ from typing import Any
 
 from lro import Operation, OperationContext, OperationTask, Problem, cleanup, datasets, register
 
-from . import publishing, refusals
+from . import (
+    leftovers,  # noqa: F401  # its chore
+    publishing,
+    refusals,
+)
 from .declarations import declared_limit, declared_ranges, declared_schema
 from .models import Dataset, Upload
 from .receiving import ReceivedFile, max_bytes
-from .resumable import FinishedFile, finished_file, sha256_mismatch
+from .resumable import FinishedFile, finished_file, sha256_mismatch, unknown_upload
 from .serializers import ImportInput, ImportResult, PublishInput, PublishResult
 
 #: The HTTP status of each way in which a file cannot be imported; 422 for the rest.
@@ -139,6 +143,8 @@ def _inspect(file: ReceivedFile | FinishedFile, filename: str, data: dict[str, A
         return inspection.inspect(file.path, filename, **options)
     except refusals.Refusal as refusal:
         raise Problem(_STATUS.get(refusal.code, 422), refusal.code, refusal.message, refusal.details) from refusal
+    except FileNotFoundError:
+        raise unknown_upload(data.get("upload")) from None  # given up, or expired, at this moment
 
 
 def _plain_name(name: str) -> str:

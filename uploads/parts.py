@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from . import column_types
+from .receiving import sync_folder
 
 if TYPE_CHECKING:
     from lro.datasets import Dataset
@@ -47,7 +49,7 @@ def write_part(table: pa.Table, path: Path) -> tuple[int, str]:
         except BaseException:
             Path(file.name).unlink(missing_ok=True)
             raise
-    _sync_directory(path.parent)
+    sync_folder(path.parent)
     return len(content), digest
 
 
@@ -81,7 +83,7 @@ def typed_parts(dataset: Dataset) -> Iterator[pa.Table]:
 
 
 def first_rows(dataset: Dataset, limit: int) -> list[dict[str, Any]]:
-    """The first `limit` rows as JSON data: moments in ISO 8601, in UTC."""
+    """The first `limit` rows as JSON data: moments in ISO 8601, in UTC; numbers that JSON lacks as `"NaN"`."""
     rows: list[dict[str, Any]] = []
     for table in typed_parts(dataset):
         rows += table.slice(0, limit - len(rows)).to_pylist()
@@ -91,15 +93,8 @@ def first_rows(dataset: Dataset, limit: int) -> list[dict[str, Any]]:
 
 
 def _as_json(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return {math.inf: "Infinity", -math.inf: "-Infinity"}.get(value, "NaN")
     if isinstance(value, datetime):
         return f"{value.isoformat()}Z"
     return value.isoformat() if isinstance(value, date) else value
-
-
-def _sync_directory(directory: Path) -> None:
-    """Make the rename itself survive a power cut."""
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

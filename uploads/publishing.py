@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db import DataError, IntegrityError, InternalError, NotSupportedError, connection
+from django.db import DataError, IntegrityError, InternalError, NotSupportedError, OperationalError, connection
 
 from lro import Fail, Operation, OperationContext, datasets
 
@@ -134,7 +134,10 @@ class Publication:
                 cursor.execute("SET LOCAL TimeZone = 'UTC'")
                 with cursor.cursor.copy(statement) as copy:
                     copy.write(content)
-        except DataError as error:
+        except (DataError, OperationalError) as error:
+            is_final = isinstance(error, DataError) or _exceeds_a_limit(error)
+            if not is_final:
+                raise
             reason = str(error).partition("\n")[0]
             raise Refusal("not_storable", f"PostgreSQL does not take a value: {reason}.") from error
 
@@ -154,6 +157,11 @@ class Publication:
         except (DataError, IntegrityError, InternalError, NotSupportedError) as error:
             reason = str(error).partition("\n")[0]
             raise Refusal("table_not_changed", f"The table {schema_name()}.{self.table} stays: {reason}.") from error
+
+
+def _exceeds_a_limit(error: OperationalError) -> bool:
+    """As a row that no page holds does: it will be so the next time, too."""
+    return str(getattr(error.__cause__, "sqlstate", None)).startswith("54")
 
 
 def staging_name(operation: UUID) -> str:

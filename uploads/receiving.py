@@ -33,6 +33,7 @@ class ReceivedFile(UploadedFile):  # type: ignore[type-arg]
         target.parent.mkdir(parents=True, exist_ok=True)
         os.fsync(self.fileno())
         os.replace(self.path, target)
+        sync_folder(target.parent)
 
     def close(self) -> None:
         super().close()
@@ -69,6 +70,15 @@ class ReceivingUploadHandler(FileUploadHandler):
         if hasattr(self, "stream"):
             self.stream.close()
             self.path.unlink(missing_ok=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in it durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def max_bytes() -> int:

@@ -15,16 +15,21 @@ import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 from typing import NamedTuple
 
+from .archives import open_unpacked
 from .batches import RAW_BYTES
-from .blocks import Block, Cursor, blocks
+from .blocks import Block, Cursor, cut
 from .encodings import unit_width
 from .layout import NOTES, Layout
-from .records import split
+from .records import MAX_RECORD, split
+from .refusals import Refusal
 
 LOST = "\ufffd"
 _BLOCK_BYTES = 4096
+#: To tell where a record ends, no more than so much is read behind it.
+_KEPT_BYTES = 8 * MAX_RECORD
 _MARK = "\ufeff"  # by which a spreadsheet knows that it is UTF-8
 _WHOLE = ("unterminated_quote", "field_too_long")
 
@@ -44,7 +49,7 @@ class Repair:
     """Writes the rows; `source` is the file that was imported, None where it is gone: long rows are cut then."""
 
     layout: Layout
-    source: Path | None
+    source: Rereading | None
 
     def head(self) -> str:
         return _MARK + self._text([[*NOTES, *self.layout.data_columns]])
@@ -69,10 +74,60 @@ class Repair:
         """The row's text: as it was kept if that is all of it, else read again from the file."""
         kept = row.raw.encode(self.layout.encoding, "replace")
         # A character that the cut went through is not kept.
-        if len(kept) < RAW_BYTES - 4 or row.offset is None or self.source is None or not self.source.exists():
+        if len(kept) < RAW_BYTES - 4 or row.offset is None or self.source is None:
             return row.raw
         start = Cursor(row.offset, row.line)
-        return _first_record(next(blocks(self.source, self.layout, start, block_bytes=_BLOCK_BYTES)), self.layout)
+        try:
+            block = next(cut(self.source, self.layout, start, block_bytes=_BLOCK_BYTES), None)
+        except Refusal:  # the archive is broken behind the row
+            return row.raw
+        return row.raw if block is None else _first_record(block, self.layout)
+
+
+class Rereading:
+    """A file whose rows are read one after the other, though to find the end of one reads beyond it.
+
+    A packed file is so unpacked once, and not from its beginning for each row.
+    """
+
+    def __init__(self, path: Path, compression: str) -> None:
+        self._path, self._compression = path, compression
+        self._open()
+
+    def _open(self) -> None:
+        self._file = open_unpacked(self._path, self._compression)
+        self._kept, self._end, self._position = bytearray(), 0, 0
+
+    def __enter__(self) -> Rereading:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._file.__exit__(kind, error, at)
+
+    def skip_to(self, offset: int) -> None:
+        if offset < self._end - len(self._kept):
+            self._file.__exit__(None, None, None)
+            self._open()
+        if offset > self._end:
+            self._file.skip_to(offset)
+            self._kept.clear()
+            self._end = offset
+        self._position = offset
+
+    def read(self, size: int) -> bytes:
+        """At most `size` bytes; b"" at the end."""
+        start = len(self._kept) - (self._end - self._position)
+        piece = bytes(self._kept[start : start + size]) or self._read_on(size)
+        self._position += len(piece)
+        return piece
+
+    def _read_on(self, size: int) -> bytes:
+        piece = self._file.read(size)
+        self._kept += piece
+        self._end += len(piece)
+        if len(self._kept) > 2 * _KEPT_BYTES:
+            del self._kept[:-_KEPT_BYTES]
+        return piece
 
 
 def _first_record(block: Block, layout: Layout) -> str:

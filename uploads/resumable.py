@@ -1,31 +1,25 @@
-"""Resumable uploads as rows and files: begun, found, brought to an end, handed to an import, and cleaned away."""
+"""Resumable uploads as rows and files: begun, found, brought to an end, and handed to an import."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-import time
-from collections.abc import Iterator
-from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.core.files.storage import default_storage
 from django.http import QueryDict
 from django.utils import timezone
 
-from lro import Problem, chore, submit
+from lro import Problem, submit
 
 from .models import ResumableUpload
-from .receiving import max_bytes
+from .receiving import max_bytes, sync_folder
 
 _DAY_SECONDS = 24 * 60 * 60
 _MOST_UNFINISHED = 100
-_BATCH = 200
-_SWEEP_SECONDS = 600.0
 _NO = ("false", "0", "no")
 
 
@@ -139,6 +133,7 @@ class FinishedFile:
     """A file that came in pieces, as an import takes it: it stays until it expires, so another import may take it."""
 
     def __init__(self, upload: ResumableUpload) -> None:
+        self.pk = upload.pk
         self.path, self.size, self.sha256 = upload.path, upload.offset, upload.sha256
         self.name = upload.facts.get("filename") or upload.facts.get("name") or ""
         self.is_too_large = self.size > max_bytes()
@@ -146,7 +141,10 @@ class FinishedFile:
     def keep_as(self, target: Path) -> None:
         """Give the same bytes a second name. They are durable; so is the name."""
         target.parent.mkdir(parents=True, exist_ok=True)
-        os.link(self.path, target)
+        try:
+            os.link(self.path, target)
+        except FileNotFoundError:  # given up, or expired, at this moment
+            raise unknown_upload(self.pk) from None
         sync_folder(target.parent)
 
 
@@ -155,8 +153,10 @@ def finished_file(owner: Any, pk: UUID) -> FinishedFile:
     try:
         upload = find(owner.pk, pk)
     except Problem as problem:
-        status, code = (422, "unknown_upload") if problem.status == 404 else (problem.status, problem.code)
-        raise Problem(status, code, problem.message, [{"pointer": "/upload", "message": problem.message}]) from None
+        if problem.status == 404:
+            raise unknown_upload(pk) from None
+        message = problem.message
+        raise Problem(problem.status, problem.code, message, [{"pointer": "/upload", "message": message}]) from None
     if not upload.is_whole:
         length = "an unknown number of" if upload.length is None else f"{upload.length:,}"
         message = f"The upload has {upload.offset:,} of {length} bytes: send the rest first."
@@ -165,61 +165,6 @@ def finished_file(owner: Any, pk: UUID) -> FinishedFile:
     return FinishedFile(upload)
 
 
-def sync_folder(folder: Path) -> None:
-    """Make the names in it durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-# What is left
-
-
-@chore
-def prune_uploads() -> int:
-    """Uploads that were not finished, or not imported, in time; and files without a row, now and then."""
-    global _sweep_at
-    expired = ResumableUpload.objects.filter(expires_at__lt=timezone.now())
-    done = sum(_prune(upload) for upload in expired[:_BATCH])
-    if time.monotonic() >= _sweep_at:
-        _sweep_at = time.monotonic() + _SWEEP_SECONDS
-        done += sweep()
-    return done
-
-
-_sweep_at = 0.0
-
-
-def _prune(upload: ResumableUpload) -> bool:
-    mine = ResumableUpload.objects.filter(pk=upload.pk, expires_at=upload.expires_at)  # no byte came meanwhile
-    if not mine.delete()[0]:
-        return False
-    upload.path.unlink(missing_ok=True)
-    return True
-
-
-def sweep() -> int:
-    """Delete what no row names among the incoming files, and has not changed for as long as an upload is kept."""
-    done = 0
-    for path in _old_files(Path(default_storage.path("incoming"))):
-        if not ResumableUpload.objects.filter(pk__in=_ids(path.name)).exists():
-            path.unlink(missing_ok=True)
-            done += 1
-    return done
-
-
-def _old_files(folder: Path) -> Iterator[Path]:
-    before = time.time() - lifetime().total_seconds()
-    for path in folder.iterdir() if folder.exists() else ():
-        with suppress(FileNotFoundError):  # another process was quicker
-            if path.stat().st_mtime < before:
-                yield path
-
-
-def _ids(name: str) -> list[UUID]:
-    try:
-        return [UUID(name)]
-    except ValueError:
-        return []
+def unknown_upload(pk: Any) -> Problem:
+    message = gone(pk).message
+    return Problem(422, "unknown_upload", message, [{"pointer": "/upload", "message": message}])

@@ -10,6 +10,16 @@ from .publishing import IF_EXISTS, NAME
 from .reject_limits import ON_LIMIT
 
 
+class JsonField(serializers.JSONField):
+    """JSON, or its text in a form: however deep that is, it is no more than wrong."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        try:
+            return super().to_internal_value(data)
+        except RecursionError:
+            self.fail("invalid")
+
+
 class ImportInput(serializers.Serializer[Any]):
     """What `POST /uploads/import` takes: a form with the file, or the id of a finished resumable upload."""
 
@@ -31,8 +41,8 @@ class ImportInput(serializers.Serializer[Any]):
     sheet = serializers.CharField(
         required=False, max_length=255, trim_whitespace=False, help_text="Of an XLSX file; else the first visible one."
     )
-    types = serializers.JSONField(required=False, help_text='Column types, as {"age": "integer"}: others are rejects.')
-    schema = serializers.JSONField(required=False, help_text="A Table Schema instead: types, formats and constraints.")
+    types = JsonField(required=False, help_text='Column types, as {"age": "integer"}: others are rejects.')
+    schema = JsonField(required=False, help_text="A Table Schema instead: types, formats and constraints.")
     max_rejects = serializers.CharField(
         required=False,
         max_length=20,

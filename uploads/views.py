@@ -67,7 +67,7 @@ class DatasetRowsView(APIView):
     )
     def get(self, request: Request, pk: UUID) -> Response:
         limit = request.query_params.get("limit", "20")
-        if not limit.isdigit() or not 1 <= int(limit) <= MAX_ROWS:
+        if not limit.isdecimal() or not 1 <= int(limit) <= MAX_ROWS:
             raise Problem(400, "invalid", f"limit is a number from 1 to {MAX_ROWS}.", [{"pointer": "/limit"}])
         from .parts import first_rows
 

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import random
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.end_to_end.cut_uploads import Sender, by_curl, by_tus_js, send, stored_digest, write_csv
-from tests.end_to_end.stack import ALIAS, Stack
+from tests.end_to_end.stack import ALIAS, ROOT, Stack, free_port
 from tests.waiting import until
 from uploads.models import ResumableUpload
 
@@ -50,9 +55,11 @@ def test_a_client_that_sends_in_chunks_is_served_too(drained: Stack, table: tupl
 class Sending(threading.Thread):
     """Sends bytes from `offset` on, with a pause after each piece, until it is thrown out."""
 
-    def __init__(self, stack: Stack, place: str, content: bytes, offset: int, pause: float) -> None:
+    def __init__(
+        self, stack: Stack, place: str, content: bytes, offset: int, pause: float, server: str | None = None
+    ) -> None:
         super().__init__(daemon=True)
-        self._request = (f"{stack.url}{place}", headers(stack) | {"Upload-Offset": str(offset)})
+        self._request = (f"{server or stack.url}{place}", headers(stack) | {"Upload-Offset": str(offset)})
         self._content, self._offset, self._pause = content, offset, pause
         self.answer: httpx.Response | None = None
 
@@ -111,3 +118,54 @@ def test_a_kill_of_the_web_process_costs_at_most_what_was_not_yet_counted(
     assert started.status_code == 200, started.text
     assert stored_digest(drained, started.json()["id"]) == digest
     drained.await_end(started.json()["id"])
+
+
+@contextmanager
+def another_web_process(stack: Stack) -> Iterator[tuple[str, int]]:
+    """Of the same system: its address, and its process."""
+    port = free_port()
+    environment = stack.environment | {name.upper(): stack.run[name] for name in ("database_url", "redis_url")}
+    command = [sys.executable, "-m", "config.web", "127.0.0.1", str(port)]
+    process = subprocess.Popen(command, cwd=ROOT, env=environment)
+    try:
+        until(lambda: is_served(f"http://127.0.0.1:{port}"), within=60, what="another process answers")
+        yield f"http://127.0.0.1:{port}", process.pid
+    finally:
+        process.kill()
+        process.wait()
+
+
+def is_served(address: str) -> bool:
+    try:
+        return httpx.get(f"{address}/health/live").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def test_two_web_processes_that_append_at_once_never_mix_their_bytes(drained: Stack) -> None:
+    first, second = (random.Random(seed).randbytes(4 * 2**20) for seed in (1, 2))
+    with another_web_process(drained) as (other, pid):
+        place = begin(drained, len(first))
+        both = [Sending(drained, place, first, 0, 0.02), Sending(drained, place, second, 0, 0.02, other)]
+        for sending in both:
+            sending.start()
+        for sending in both:
+            sending.join(60)
+        statuses = [sending.answer.status_code if sending.answer else 0 for sending in both]
+        assert sorted(statuses) in ([204, 409], [204, 423])
+        whole = (first, second)[statuses.index(204)]
+        assert row(drained, place).sha256 == hashlib.sha256(whole).hexdigest()
+        assert Path(drained.files.path(f"incoming/{place.rsplit('/', 1)[1]}")).read_bytes() == whole
+
+        place = begin(drained, len(first))
+        killed = Sending(drained, place, first, 0, 0.05, other)
+        killed.start()
+        until(lambda: row(drained, place).offset > 0, what="some bytes are counted")
+        os.kill(pid, signal.SIGKILL)
+        killed.join(30)
+        offset = row(drained, place).offset
+        rest = Sending(drained, place, first, offset, 0.0)
+        rest.run()
+        assert rest.answer is not None
+        assert rest.answer.status_code == 204
+        assert row(drained, place).sha256 == hashlib.sha256(first).hexdigest()

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import io
+from itertools import islice
+from math import inf, nan
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from django.contrib.auth.models import Permission
@@ -15,7 +18,7 @@ from django.test import Client
 from lro.runtime import executor
 from tests.uploads.generator import write_dirty_csv
 from tests.uploads.posting import body, client_of, dataset_of, imported, problem, rows_of
-from uploads import deletion
+from uploads import deletion, downloads
 from uploads.models import Dataset, Part
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("files", "checked")]
@@ -55,7 +58,13 @@ class TestTheFirstRows:
         rows = client.get(f"/uploads/datasets/{dataset.pk}/rows", {"limit": 400}).json()["rows"]
         assert [row["id"] for row in rows] == list(range(400))
 
-    @pytest.mark.parametrize("limit", ["0", "501", "x"])
+    def test_show_what_json_has_no_number_for(self, client: Client) -> None:
+        pq.write_table(pa.table({"a": [nan], "b": [-inf]}), sink := io.BytesIO())
+        dataset = dataset_of(imported(client, sink.getvalue(), "numbers.parquet"))
+        answer = client.get(f"/uploads/datasets/{dataset.pk}/rows")
+        assert answer.json()["rows"] == [{"a": "NaN", "b": "-Infinity"}]
+
+    @pytest.mark.parametrize("limit", ["0", "501", "x", "²"])
     def test_are_refused_in_another_number(self, client: Client, dataset: Dataset, limit: str) -> None:
         answer = client.get(f"/uploads/datasets/{dataset.pk}/rows", {"limit": limit})
         assert problem(answer) == (400, "invalid", "/limit")
@@ -84,6 +93,39 @@ class TestADownload:
     def test_of_no_rows_is_a_header(self, client: Client) -> None:
         dataset = dataset_of(imported(client, b"a,b\n"))
         assert body(client.get(f"/uploads/datasets/{dataset.pk}/download")) == b'"a","b"\n'
+
+    @pytest.mark.parametrize(
+        ("name", "shown"),
+        [
+            ("???", 'filename="___.csv"'),
+            ("..", 'filename="dataset.csv"'),
+            ("../etc/pass wd.txt", 'filename="_etc_pass wd.csv"'),
+            ('a\r\nX: "y"; z="', 'filename="a__X_ _y_; z=_.csv"'),
+            ("données", "filename*=utf-8''donn%C3%A9es.csv"),
+            ("\u202egpj.csv", 'filename="_gpj.csv"'),
+        ],
+    )
+    def test_has_a_name_that_is_harmless(self, client: Client, dataset: Dataset, name: str, shown: str) -> None:
+        Dataset.objects.update(name=name)
+        answer = client.get(f"/uploads/datasets/{dataset.pk}/download")
+        assert answer.headers["Content-Disposition"] == f"attachment; {shown}"
+
+    @pytest.mark.usefixtures("in_blocks")
+    @pytest.mark.parametrize("kind", ["csv", "parquet"])
+    def test_is_sent_part_by_part(
+        self, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+    ) -> None:
+        write_dirty_csv(tmp_path / "f.csv", 2000)
+        dataset = dataset_of(imported(client, (tmp_path / "f.csv").read_bytes()))
+        read, seen = Dataset.read, []
+
+        def watched(self: Dataset, part: int) -> Any:
+            seen.append(part)
+            return read(self, part)
+
+        monkeypatch.setattr(Dataset, "read", watched)
+        pieces = iter(downloads._as_csv(dataset) if kind == "csv" else downloads._as_parquet(dataset))
+        assert [len(seen) for _ in islice(pieces, 4)][-1] <= 4 < dataset.parts.count()
 
     def test_in_another_format_is_refused(self, client: Client, dataset: Dataset) -> None:
         answer = client.get(f"/uploads/datasets/{dataset.pk}/download", {"format": "xml"})

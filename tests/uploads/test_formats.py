@@ -151,6 +151,24 @@ def test_columns_whose_names_no_schema_can_hold_are_refused_at_once(sender: Send
     assert detail.startswith("The names of the 9,000 columns are too long or too many: they take ")
 
 
+@pytest.mark.parametrize("name", ["data.csv", "data.parquet"])
+def test_a_column_whose_name_no_database_holds_is_refused(sender: Sender, name: str) -> None:
+    pq.write_table(pa.table({"name": [1], "a\0b": [2]}), sink := io.BytesIO())
+    content = sink.getvalue() if name.endswith("parquet") else "name,a\0b\n1,2\n".encode("utf-16")
+    detail = "The name of column 2 contains U+0000, which cannot be stored."
+    assert sender.refused(content, name) == (422, "header_invalid", detail)
+
+
+def test_a_name_of_a_column_may_be_long(sender: Sender) -> None:
+    name = "x" * 200_000
+    assert sender.rows(f'"{name}",b\n1,2\n'.encode(), "data.csv") == [{name: 1, "b": 2}]
+
+
+@pytest.mark.parametrize("field", ["types", "schema"])
+def test_json_of_any_depth_in_a_form_is_refused(sender: Sender, field: str) -> None:
+    assert sender.refused(CSV, "data.csv", **{field: "[" * 100_000})[:2] == (400, "invalid")
+
+
 @pytest.mark.parametrize("name", ["a.csv.gz", "a.jsonl.zst"])
 def test_an_archive_of_nothing_is_an_empty_file(sender: Sender, name: str) -> None:
     nothing = gzip.compress(b"") if name.endswith("gz") else zstandard.compress(b"")

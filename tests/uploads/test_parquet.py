@@ -89,6 +89,47 @@ def test_bytes_that_are_no_text_make_their_row_a_reject(sender: Sender) -> None:
     assert operation.rejects.get().raw == '{"n":2,"b":null}'
 
 
+@pytest.mark.parametrize(
+    ("kind", "good", "bad"),
+    [
+        (pa.date32(), [-719_162, 2_932_896], [-719_163, 2_932_897, -(2**31), 2**31 - 1]),
+        (pa.date64(), [-719_162 * 86_400_000], [2_932_897 * 86_400_000]),
+        (pa.timestamp("s"), [-719_162 * 86_400, 2_932_897 * 86_400 - 1], [2_932_897 * 86_400, 10**14, -(10**14)]),
+        (pa.timestamp("ms"), [0], [2**63 - 1]),
+        (pa.timestamp("us"), [0], [10**18]),
+        (BERLIN, [0], [10**18]),
+    ],
+    ids=str,
+)
+def test_a_moment_beyond_the_years_that_there_are_makes_its_row_a_reject(
+    sender: Sender, kind: Any, good: list[int], bad: list[int]
+) -> None:
+    width = pa.int32() if kind == pa.date32() else pa.int64()
+    moments = pa.array([*good, None, *bad], width).cast(kind)
+    operation = sender.imported(written(pa.table({"at": moments, "n": list(range(len(moments)))})), "data.parquet")
+    assert [row["n"] for row in rows_of(operation)] == list(range(len(good) + 1))
+    assert None not in [row["at"] for row in rows_of(operation)][: len(good)]
+    first = len(good) + 2
+    assert rejects_of(operation) == [
+        (number, "type_error", f"Row {number}, column at: a date or time lies beyond the years 1 to 9999.")
+        for number in range(first, first + len(bad))
+    ]
+
+
+def test_a_moment_beyond_the_years_within_a_nested_value_makes_its_row_a_reject(sender: Sender) -> None:
+    far = pa.array([0, 10**7], pa.int32()).cast(pa.date32())
+    table = pa.table({"a": pa.StructArray.from_arrays([far], ["day"])})
+    operation = sender.imported(written(table), "data.parquet")
+    assert rows_of(operation) == [{"a": '{"day":"1970-01-01"}'}]
+    assert [code for _, code, _ in rejects_of(operation)] == ["type_error"]
+
+
+def test_a_nul_in_a_value_that_does_not_fit_is_shown_as_something_else(sender: Sender) -> None:
+    table = pa.table({"a": ["x\0y", "1"]})
+    operation = sender.imported(written(table), "data.parquet", types='{"a": "integer"}')
+    assert rejects_of(operation) == [(1, "type_error", "Row 1, column a: 'x\ufffdy' is not an integer.")]
+
+
 def test_declared_types_make_what_does_not_fit_a_reject(sender: Sender) -> None:
     table = pa.table({"q": ["3", "N/A", "4"], "n": [1, 2, 3]})
     operation = sender.imported(written(table), "data.parquet", types='{"q": "integer", "n": "number"}')

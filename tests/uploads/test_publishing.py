@@ -219,3 +219,28 @@ def test_names_of_columns_are_quoted(client: Client) -> None:
     dataset = dataset_of(imported(client, '"a""b; DROP",Größe\n1,2\n'.encode()))
     assert published(client, dataset).state == "succeeded"
     assert rows(columns='"a""b; DROP", "Größe"') == [(1, 2)]
+
+
+def test_a_dataset_is_not_deleted_while_it_is_published(
+    client: Client, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill, answers = publishing.Publication._fill, []
+
+    def filling(self: publishing.Publication, content: memoryview) -> None:
+        answers.append(client.delete(f"/uploads/datasets/{dataset.pk}"))
+        fill(self, content)
+
+    monkeypatch.setattr(publishing.Publication, "_fill", filling)
+    assert published(client, dataset).state == "succeeded"
+    assert [problem(answer)[:2] for answer in answers] == [(409, "dataset_in_use")]
+    assert client.delete(f"/uploads/datasets/{dataset.pk}").status_code == 204
+
+
+def test_a_row_that_no_page_of_postgresql_holds_is_told(client: Client) -> None:
+    names = [f"c{number}" for number in range(1_500)]
+    content = f"{','.join(names)}\n{','.join('1' for _ in names)}\n".encode()
+    operation = published(client, dataset_of(imported(client, content)))
+    assert (operation.state, operation.error["code"]) == ("failed", "not_storable")
+    assert (
+        operation.error["message"] == "PostgreSQL does not take a value: row is too big: size 12024, maximum size 8160."
+    )

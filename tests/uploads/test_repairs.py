@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,10 @@ from django.test import Client
 from lro.models import Operation
 from tests.uploads.generator import write_dirty_csv
 from tests.uploads.posting import body, client_of, imported, problem, rows_of
+from uploads import repairs
+from uploads.archives import open_unpacked
 from uploads.models import Upload
+from uploads.records import MAX_RECORD
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("files", "checked")]
 NOTES = ["_line", "_code", "_message"]
@@ -113,3 +118,55 @@ def test_rejects_of_a_file_without_delimiters_are_refused_with_the_other_way(cli
     operation.save(update_fields=["input"])
     answer = client.get(f"/uploads/imports/{operation.pk}/rejects.csv")
     assert problem(answer)[:2] == (409, "not_delimited")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le"])
+def test_long_rows_of_a_packed_file_are_read_again_in_one_pass(
+    client: Client, monkeypatch: pytest.MonkeyPatch, encoding: str
+) -> None:
+    long = ["ü" * 900 + str(number) for number in range(40)]
+    rows = [
+        *(f'"{text}\n{text}",2,3' for text in long),
+        "x" * (3 * MAX_RECORD),
+        '"' + "y" * 2000,
+        "z" * 2000 + ",1,2",
+        "1",
+    ]
+    text = "a,b\n" + "".join(f"{row}\n1,2\n" for row in rows)
+    sent = (b"\xff\xfe" if encoding == "utf-16-le" else b"") + text.encode(encoding)
+    opened: list[Path] = []
+
+    def watched(path: Path, compression: str) -> Any:
+        opened.append(path)
+        return open_unpacked(path, compression)
+
+    monkeypatch.setattr("uploads.repairs.open_unpacked", watched)
+    plain = download(client, imported(client, sent))
+    packed = download(client, imported(client, gzip.compress(sent, 1), name="data.csv.gz"))
+    assert len(opened) == 2
+    assert packed == plain
+    whole = csv.field_size_limit(2 * MAX_RECORD)
+    values = [row[3:] for row in cells(packed)[1:]]
+    csv.field_size_limit(whole)
+    assert values[:40] == [[f"{text}\n{text}", "2", "3"] for text in long]
+    assert values[41:] == [['"' + "y" * 2000], ["z" * 2000, "1", "2"], ["1"]]
+
+
+def test_a_row_behind_which_the_archive_is_broken_is_given_as_far_as_it_was_kept(client: Client) -> None:
+    packed = zlib.compressobj(wbits=31)
+    content = packed.compress(b"a,b\n" + b"x" * 3000 + b"\n1,2\n") + packed.flush(zlib.Z_FULL_FLUSH)
+    operation = imported(client, content + packed.flush(), name="data.csv.gz")
+    Upload.objects.get(pk=operation.input["upload"]).path.write_bytes(content)
+    assert cells(download(client, operation))[1][3:] == ["x" * 1024]
+
+
+def test_a_place_that_lies_far_behind_is_read_from_the_beginning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(repairs, "_KEPT_BYTES", 8)
+    content = bytes(range(200))
+    (tmp_path / "f").write_bytes(gzip.compress(content))
+    with repairs.Rereading(tmp_path / "f", "gzip") as file:
+        for offset, size in [(10, 5), (12, 3), (12, 90), (90, 20), (3, 4), (150, 100), (199, 5), (200, 1)]:
+            file.skip_to(offset)
+            assert b"".join(iter(lambda: file.read(7), b""))[:size] == content[offset : offset + size]

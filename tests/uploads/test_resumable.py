@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import operator
+import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -9,10 +11,11 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+import uploads.operations
 from lro.models import Operation
 from lro.runtime import executor, reconciler
 from tests.uploads.tus_client import CONTENT, SHA256, TusClient, age, assert_refused, digest, kept, row
-from uploads import appending, resumable
+from uploads import appending, leftovers, resumable
 from uploads.models import Dataset, ResumableUpload, Upload
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("files", "checked")]
@@ -245,7 +248,7 @@ def test_what_had_expired_stays_where_a_byte_came_meanwhile(client: TusClient) -
     age(address)
     seen = row(address)
     ResumableUpload.objects.update(expires_at=resumable.expiry())
-    assert not resumable._prune(seen)
+    assert not leftovers._prune(seen)
     assert client.patch(address, 0, b"12345").status_code == 204
 
 
@@ -266,5 +269,47 @@ def test_files_that_no_row_names_are_swept_once_they_are_old(client: TusClient, 
     for path in files.rglob("incoming/*"):
         if path.name != "young":
             os.utime(path, (0, 0))
-    assert resumable.sweep() == 2
+    assert leftovers.sweep_incoming() == 2
     assert {path.name for path in files.rglob("incoming/*")} == {str(row(address).pk), "young"}
+
+
+def test_what_a_kill_between_file_and_row_or_row_and_operation_left_is_swept(client: TusClient, files: Path) -> None:
+    address = client.created(len(CONTENT), filename="people.csv")
+    client.patch(address, 0, CONTENT)
+    body = {"upload": str(row(address).pk)}
+    assert client.post("/uploads/import", body, "application/json").status_code == 200
+    used = Upload.objects.get()
+    for killed in ("uploads.models.Upload.save", "uploads.operations.Import.tags"):
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr("uploads.operations.Import.discard", lambda *_: None)  # which a kill does not call
+            patched.setattr(killed, lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+            with pytest.raises(KeyboardInterrupt):
+                client.post("/uploads/import", body, "application/json")
+    mine = files / "uploads" / "report"
+    mine.write_bytes(b"of another app")
+    assert (len(list(files.rglob("uploads/*"))), Upload.objects.count()) == (4, 2)
+    soon = time.time() + 60
+    assert leftovers.sweep_kept(soon, soon + 60) == 0, "only what was kept between the two moments is looked at"
+    assert leftovers.sweep_kept(0.0, soon) == 2
+    assert set(files.rglob("uploads/*")) == {used.path, mine}
+    assert Upload.objects.get() == used
+    executor.execute(Operation.objects.get().pk)
+    assert Dataset.objects.get().rows == 2
+
+
+@pytest.mark.parametrize("moment", ["uploads.operations._inspect", "uploads.resumable.FinishedFile.keep_as"])
+def test_an_import_is_refused_where_the_upload_is_given_up_at_that_moment(
+    client: TusClient, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    address = client.created(len(CONTENT), filename="people.csv")
+    client.patch(address, 0, CONTENT)
+    upload = row(address)
+    whole = operator.attrgetter(moment.removeprefix("uploads."))(uploads)
+
+    def late(*given: Any) -> Any:
+        resumable.delete(upload)
+        return whole(*given)
+
+    monkeypatch.setattr(moment, late)
+    answer = client.post("/uploads/import", {"upload": str(upload.pk)}, "application/json")
+    assert (answer.status_code, answer.json()["code"]) == (422, "unknown_upload")

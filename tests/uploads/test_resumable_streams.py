@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import random
 import stat
@@ -19,7 +20,7 @@ from rest_framework_simplejwt.tokens import AccessToken
 
 from lro import Problem
 from tests.uploads.tus_client import MEDIA_TYPE, TusClient
-from uploads import appending
+from uploads import appending, bodies, resumable_views
 from uploads.bodies import SILENCE_SECONDS, leave_body
 from uploads.models import ResumableUpload
 
@@ -126,7 +127,10 @@ def test_what_came_before_a_cut_is_kept(client: TusClient, call: Callable[..., C
     assert row(address).path.read_bytes() == CONTENT
 
 
-def test_bytes_that_trickle_count_while_more_are_awaited(client: TusClient, call: Callable[..., Call]) -> None:
+def test_bytes_that_trickle_count_while_more_are_awaited(
+    client: TusClient, call: Callable[..., Call], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bodies, "SILENCE_SECONDS", 0.1)
     address = client.created(len(CONTENT))
 
     async def test() -> None:
@@ -143,19 +147,20 @@ def test_bytes_that_trickle_count_while_more_are_awaited(client: TusClient, call
 
 def test_nothing_of_a_cut_request_counts_where_it_has_a_checksum(client: TusClient, call: Callable[..., Call]) -> None:
     address = client.created(len(CONTENT))
+    client.patch(address, 0, CONTENT[:100])
 
     async def test() -> None:
         checksum = "sha1 2jmj7l5rSw0yVb/vlWAYkK/YBwk="
-        with call("PATCH", address, Upload_Offset=0, Upload_Checksum=checksum) as sender:
-            sender.feed(CONTENT[:12_345])
+        with call("PATCH", address, Upload_Offset=100, Upload_Checksum=checksum) as sender:
+            sender.feed(CONTENT[100:12_345])
             await asyncio.sleep(0)
             sender.cut()
-            await sender.answer()
+            assert await sender.answer() == 400
 
     run(test())
-    assert client.offset(address) == 0
-    client.patch(address, 0, CONTENT)
-    assert row(address).sha256
+    assert client.offset(address) == 100
+    client.patch(address, 100, CONTENT[100:])
+    assert row(address).sha256 == hashlib.sha256(CONTENT).hexdigest()
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -206,14 +211,15 @@ def test_who_asks_for_the_offset_gets_the_turn_of_a_connection_that_is_silent(
 
 
 def test_who_asks_for_the_offset_does_not_disturb_a_connection_that_sends(
-    client: TusClient, call: Callable[..., Call]
+    client: TusClient, call: Callable[..., Call], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(resumable_views, "_WAIT_SECONDS", 0.5)
     address = client.created(len(CONTENT))
 
     async def test() -> None:
         with call("PATCH", address, Upload_Offset=0) as sender, call("HEAD", address) as asking:
-            for start in range(0, 20_000, 100):
-                sender.feed(CONTENT[start : start + 100])
+            for start in range(0, 20_000, 400):
+                sender.feed(CONTENT[start : start + 400])
                 await asyncio.sleep(0.02)
             assert await asking.answer() == 200
             await reached(address, 20_000)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -228,12 +230,25 @@ def test_nobody_has_more_unfinished_uploads_than_a_hundred(client: TusClient, al
 
 
 def test_a_full_disk_is_told_and_what_fitted_stays(client: TusClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    address = client.created(100)
+    address = client.created(9)
     client.patch(address, 0, b"12345")
+    write = os.pwrite
+
+    def fill(file: int, content: memoryview, at: int) -> int:
+        """Of three bytes for which there is still room."""
+        if at >= 8:
+            raise OSError(28, "No space left on device")
+        return write(file, content[: 8 - at], at)
+
     with monkeypatch.context() as patched:
-        patched.setattr("os.pwrite", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
-        assert_refused(client.patch(address, 5, b"6789"), 507, "storage_full")
-    assert client.patch(address, 5, b"6789").headers["Upload-Offset"] == "9"
+        patched.setattr("os.pwrite", fill)
+        answer = client.patch(address, 5, b"6789")
+        assert_refused(answer, 507, "storage_full")
+        assert answer.headers["Upload-Offset"] == "8"
+        checked = client.patch(address, 8, b"9", Upload_Checksum=digest("sha1", b"9"))
+        assert_refused(checked, 507, "storage_full")
+    assert client.patch(address, 8, b"9").headers["Upload-Offset"] == "9"
+    assert row(address).sha256 == hashlib.sha256(b"123456789").hexdigest()
 
 
 def test_what_is_said_is_what_the_page_shows(client: TusClient) -> None:

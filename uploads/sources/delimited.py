@@ -14,7 +14,7 @@ from ..layout import Layout
 from ..ranges import Range
 from ..table_schema import Schema
 
-#: A checkpoint costs some 6 ms of processor time and a block of this size 45; half of it would be 6 % slower.
+#: A checkpoint costs some 6 ms of processor time and a block of this size 45: half of it would cost a tenth more.
 BLOCK_BYTES = 4 * 2**20
 
 

@@ -26,6 +26,9 @@ BATCH_ROWS = 16_384
 BATCH_BYTES = 16 * 2**20
 #: Of texts below lists and structs, whose dictionaries are written out before their size is known.
 _NESTED_ROWS = 2_048
+#: Of 0001-01-01 and of 10000-01-01, since 1970-01-01.
+_DAYS = (-719_162, 2_932_897)
+_PER_DAY = {"s": 86_400, "ms": 86_400_000, "us": 86_400_000_000}
 #: Digits that a float keeps.
 _EXACT_DIGITS = 15
 
@@ -59,19 +62,16 @@ class ParquetSource:
             raise bad_parquet(error) from None
 
     def _take(self, piece: pa.RecordBatch, done: int) -> tuple[pa.Table, list[RowReject]]:
-        columns, broken = [], dict[int, tuple[int, str]]()
+        columns, broken = [], dict[int, tuple[str, str, str]]()
         for name, column in zip(self.layout.columns, piece.columns, strict=True):
-            values, undecodable = plain(column)
+            values, unreadable = plain(column)
             columns.append(values)
-            for row in undecodable:
-                broken.setdefault(row, (row, name))
+            for row in unreadable:
+                broken.setdefault(row, (name, *_fault(column.type)))
         table = pa.table(columns, names=list(self.layout.columns))
         raw = table
         places = np.arange(table.num_rows)
-        rejects = [
-            _reject(done + row, name, "invalid_encoding", "the bytes are not valid in utf-8.", raw, row)
-            for row, name in broken.values()
-        ]
+        rejects = [_reject(done + row, name, code, problem, raw, row) for row, (name, code, problem) in broken.items()]
         if broken:
             places = np.delete(places, sorted(broken))
             table = table.take(pa.array(places))
@@ -86,15 +86,49 @@ class ParquetSource:
 
 
 def plain(column: pa.Array) -> tuple[pa.Array, list[int]]:
-    """A column in the type that a dataset has for it, and the rows whose bytes are no text."""
+    """A column in the type that a dataset has for it, null where that has no such value, and the rows of those."""
     kind = column.type
     if pa.types.is_dictionary(kind):
         return plain(column.dictionary_decode())
     if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind):
         return _decoded(column)
     if pa.types.is_nested(kind) or pa.types.is_fixed_size_binary(kind):
-        return pa.array([None if one is None else _json(one) for one in column.to_pylist()], pa.string()), []
+        return _written(column)
+    if pa.types.is_date(kind) or pa.types.is_timestamp(kind):
+        column, far = _within_years(column, kind)
+        return _scalar(column, kind), far
     return _scalar(column, kind), []
+
+
+def _fault(kind: Any) -> tuple[str, str]:
+    """The code of a reject, and what is wrong, where `plain` cannot read a value of a column of this type."""
+    if pa.types.is_temporal(kind) or (pa.types.is_nested(kind) and not pa.types.is_dictionary(kind)):
+        return "type_error", "a date or time lies beyond the years 1 to 9999."
+    return "invalid_encoding", "the bytes are not valid in utf-8."
+
+
+def _within_years(column: pa.Array, kind: Any) -> tuple[pa.Array, list[int]]:
+    """Null where a moment lies beyond the years 1 to 9999, which neither Python nor most programs know."""
+    if pa.types.is_timestamp(kind) and kind.unit == "ns":
+        return column, []  # these are of the years 1677 to 2262
+    per_day = 1 if pa.types.is_date32(kind) else _PER_DAY["ms" if pa.types.is_date(kind) else kind.unit]
+    numbers = column.cast(pa.int32()).cast(pa.int64()) if pa.types.is_date32(kind) else column.cast(pa.int64())
+    first, behind = (days * per_day for days in _DAYS)
+    is_far = pc.fill_null(pc.or_(pc.less(numbers, first), pc.greater_equal(numbers, behind)), False)
+    rows = pc.indices_nonzero(is_far).to_pylist()
+    return (pc.if_else(is_far, None, column) if rows else column), rows
+
+
+def _written(column: pa.Array) -> tuple[pa.Array, list[int]]:
+    """Nested values as JSON text."""
+    texts, far = list[str | None](), list[int]()
+    for row, value in enumerate(column):
+        try:
+            texts.append(_json(value.as_py()) if value.is_valid else None)
+        except (OverflowError, ValueError):  # of a moment in it
+            texts.append(None)
+            far.append(row)
+    return pa.array(texts, pa.string()), far
 
 
 def _scalar(column: pa.Array, kind: Any) -> pa.Array:
