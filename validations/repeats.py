@@ -92,13 +92,18 @@ class HashFile:
             places, values = [], []
             for start in range(0, self.size, HELD_HASHES):
                 hashes = self._stored(start)
-                own = np.flatnonzero(hashes % np.uint64(buckets) == bucket)
+                own = np.flatnonzero(_mixed(hashes) % np.uint64(buckets) == bucket)
                 places.append(start + own)
                 values.append(hashes[own])
             yield np.concatenate(places), np.concatenate(values)
 
     def _stored(self, start: int) -> Any:
         return np.fromfile(self.path, dtype=np.uint64, count=HELD_HASHES, offset=8 * start)
+
+
+def _mixed(values: Any) -> Any:
+    """Values that are no hashes, as times on the full second, would else all be of one bucket."""
+    return (values * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(32)
 
 
 def _repeated(hashes: Any) -> Any:

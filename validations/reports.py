@@ -22,7 +22,7 @@ _SHOWN = 10
 _RESULT_BYTES = 200_000
 _CSV_COLUMNS = ("row", "rule", "severity", "column", "value", "message")
 #: What a spreadsheet would run as a formula.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
 def write(op: OperationContext, plan: Plan, result: dict[str, Any]) -> None:

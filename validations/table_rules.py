@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from bisect import bisect_right
 from collections.abc import Iterator
 from heapq import nsmallest
@@ -9,6 +10,7 @@ from typing import Any
 
 from lro import Fail, OperationContext
 
+from . import row_pass
 from .findings import Findings
 from .measuring import shown
 from .plans import Plan, State
@@ -38,8 +40,9 @@ class TableRules:
         return [self.plan.schema[name] for name in self.plan.key_columns(rule)]
 
     def settle(self) -> None:
-        """Each rule in a checkpoint of its own."""
+        """One rule after another, with a checkpoint as often as in the reading."""
         self._catch_up(len(self.plan.batches))
+        saved = time.monotonic()
         for rule in self.plan.rules:
             if rule.scope != "table" or rule.id in self.state.settled or rule.id in self.state.tally.errors:
                 continue
@@ -48,7 +51,10 @@ class TableRules:
                 self.state.tally.add(rule.id, {"failed": found.count})
                 self.findings.add(rule, found.rows, self._cells(rule, found.rows))
             self.state.settled.append(rule.id)
-            self.findings.checkpoint()
+            if time.monotonic() - saved >= row_pass.CHECKPOINT_SECONDS:
+                self.findings.checkpoint()
+                saved = time.monotonic()
+        self.findings.checkpoint()
 
     def _catch_up(self, until: int) -> None:
         """Hash the batches that this attempt did not read itself."""
