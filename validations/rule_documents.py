@@ -199,16 +199,28 @@ def _rule(item: dict[str, Any], index: int) -> Rule:
 
 def title_of(kind: Kind, columns: tuple[str, ...], options: dict[str, Any]) -> str:
     """The rule as a sentence."""
-    shown = {"minimum": "any", "maximum": "any", "when": "always", **{key: _shown(v) for key, v in options.items()}}
-    return kind.title.format_map({"column": ", ".join(columns), "columns": ", ".join(columns), **shown})[:500]
+    shown = {"when": "always", **{key: _shown(v) for key, v in options.items()}}
+    names = ", ".join(columns)
+    return _ranged(kind.title, options).format_map({"column": names, "columns": names, **shown})[:500]
 
 
 def violation_of(rule: Rule, value: str) -> str:
     """What is said of one value that breaks the rule."""
     if rule.message:
         return rule.message
-    shown = {"minimum": "any", "maximum": "any", **{key: _shown(v) for key, v in rule.options.items()}}
-    return KINDS[rule.kind].violation.format_map({"value": value, **shown})[:500]
+    shown = {key: _shown(v) for key, v in rule.options.items()}
+    return _ranged(KINDS[rule.kind].violation, rule.options).format_map({"value": value, **shown})[:500]
+
+
+def _ranged(sentence: str, options: dict[str, Any]) -> str:
+    """The sentence, which names a range, where there is but one end of it."""
+    missing = [key for key in ("minimum", "maximum") if key not in options]
+    if len(missing) != 1:
+        return sentence
+    end = "at most {maximum}" if missing == ["minimum"] else "at least {minimum}"
+    for range_ in ("from {minimum} to {maximum}", "between {minimum} and {maximum}", "{minimum} to {maximum}"):
+        sentence = sentence.replace(range_, end)
+    return sentence
 
 
 def _shown(value: Any) -> str:
