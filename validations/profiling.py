@@ -76,7 +76,7 @@ class ProfileRun:
         hashes = HashFile(folder / "keys", [DTYPES[column.type]])
         for keys in self._keys(column.name):
             hashes.add(keys)
-        column.unique = repeats(hashes, lambda: self._keys(column.name), 0).count == 0
+        column.unique = repeats(hashes, lambda: self._keys(column.name), 0, self.op.check).count == 0
         shutil.rmtree(folder)
         self._checkpoint()
 

@@ -68,7 +68,7 @@ class TableRules:
                 file.add(self.plan.keys(rule, frame, batch.first_row))
 
     def _repeats(self, rule: Rule) -> Found:
-        return repeats(self.hash_files[rule.id], lambda: self._checked(rule), self.findings.at_most)
+        return repeats(self.hash_files[rule.id], lambda: self._checked(rule), self.findings.at_most, self.op.check)
 
     def _checked(self, rule: Rule) -> Iterator[Any]:
         for keys in self.plan.read_keys(rule):
