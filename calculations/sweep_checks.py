@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from rest_framework import serializers as drf
+from rest_framework.settings import api_settings
 
 from lro import Problem
 
@@ -30,7 +31,7 @@ def sweep(data: dict[str, Any], owner: Any) -> dict[str, Any]:
         raise refuse("too_many_points", "/grid", message)
     task = task_of(data["calculation"])
     for name in grid:
-        _check_parameter(task.input_serializer(), name)
+        _check_parameter(task.input_serializer, name)
     first = {name: values[0] for name, values in grid.items()}
     base: dict[str, Any] = dict(data["base"])
     for name, value in _trials(grid):
@@ -40,7 +41,7 @@ def sweep(data: dict[str, Any], owner: Any) -> dict[str, Any]:
 
 def _check_parameter(serializer: Any, name: str) -> None:
     """Whether the calculation takes it: what it does not know it would leave out, and all points would be the same."""
-    fields: dict[str, Any] = serializer.fields
+    fields: dict[str, Any] = serializer().fields
     done: list[str] = []
     for step in name.split("."):
         if step not in fields:
@@ -73,5 +74,5 @@ def _first(detail: Any) -> str:
     """The first sentence of what a serializer found, after the field that it is about."""
     if isinstance(detail, dict):
         name, found = next(iter(detail.items()))
-        return _first(found) if name == drf.api_settings.NON_FIELD_ERRORS_KEY else f"{name}: {_first(found)}"
+        return _first(found) if name == api_settings.NON_FIELD_ERRORS_KEY else f"{name}: {_first(found)}"
     return _first(detail[0]) if isinstance(detail, list) else str(detail)

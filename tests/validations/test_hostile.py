@@ -15,9 +15,12 @@ from django.test import Client
 
 from lro.models import Operation
 from lro.testing import run_due
+from validations import batches
 from validations.keys import keys_of
 from validations.models import Run
+from validations.references import held_while_reading
 from validations.repeats import HashFile
+from validations.rule_documents import read_rules
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("files")]
 
@@ -125,3 +128,25 @@ def test_times_on_the_full_second_are_dealt_out_to_all_buckets(tmp_path: Path, m
     sizes = [len(values) for _, values in file._buckets(lambda: None)]
     assert sum(sizes) == 4000
     assert max(sizes) < 1200
+
+
+def test_the_keys_of_many_foreign_keys_are_held_as_far_as_there_is_room(
+    table: Any, validate: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A million of each of thirty would be gigabytes."""
+    monkeypatch.setattr("validations.references.HELD_KEYS", 5)
+    others = [table(id=("integer", list(range(size)))) for size in (3, 3, 2, 7)]
+    rules = [
+        {"rule": "foreign_key", "column": "to", "dataset": str(other.id), "references": "id", "id": f"of-{index}"}
+        for index, other in enumerate(others)
+    ]
+    assert held_while_reading(read_rules(rules)) == {"of-0", "of-2"}
+    operation = validate(table(to=("integer", list(range(10)))), rules)
+    assert [each["failed"] for each in operation["result"]["outcomes"]] == [7, 7, 8, 3]
+
+
+def test_a_batch_of_long_texts_is_no_larger_than_others() -> None:
+    """In blocks of 4 MiB rows of 1 KB are 4,000 a part; 200,000 of them would be 200 MB."""
+    found = batches.batches_of([4000] * 100, 1)
+    assert max(len(batch.parts) for batch in found) == 16
+    assert sum(batch.rows for batch in found) == 400_000
