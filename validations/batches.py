@@ -11,8 +11,8 @@ import pyarrow as pa
 
 from lro import datasets
 
-#: Larger ones are no quicker, and one is the most that a stop waits for. A part is made of some MB of a file: so many of
-#: them are bounded in bytes too, however long the texts are.
+#: Larger ones are no quicker, and one is the most that a stop waits for. A part is made of some MB of a file: so many
+#: of them are bounded in bytes too, however long the texts are.
 BATCH_CELLS, BATCH_ROWS, BATCH_PARTS = 2_500_000, 200_000, 16
 
 
