@@ -103,7 +103,7 @@ class BlockRun:
 
     def _keep(self, table: Table) -> None:
         path = self.op.tempfile(".csv")
-        with path.open("w", newline="") as file:
+        with path.open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(table.header)
             writer.writerows(table.rows)

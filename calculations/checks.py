@@ -5,10 +5,7 @@ from __future__ import annotations
 import difflib
 import itertools
 import math
-from collections.abc import Iterable
 from typing import Any
-
-from rest_framework import serializers as drf
 
 from lro import Problem, datasets
 
@@ -16,7 +13,6 @@ from .memory import memory_bytes
 
 #: What one process may need beside its libraries.
 MEMORY_LIMIT = 256 * 2**20
-MAX_POINTS = 1_000
 MAX_COLUMNS = 60
 MAX_CORRELATED = 30
 MAX_BINS = 4_000
@@ -198,44 +194,3 @@ def _numeric(dataset: datasets.Dataset, name: str, pointer: str) -> None:
         numeric = [column["name"] for column in dataset.columns if column["type"] in _NUMERIC]
         remedy = f"Numeric are {', '.join(numeric[:10])}." if numeric else "None of its columns is numeric."
         raise refuse("non_numeric_column", pointer, f"The column '{name}' has the type {kind}. {remedy}")
-
-
-# Sweeps
-
-
-def sweep(data: dict[str, Any], owner: Any) -> dict[str, Any]:
-    """The input of the run, in which the points share one seed; each value of the grid is tried in the request."""
-    from .operations import task_of
-    from .sweeping import point_input
-
-    grid: dict[str, list[Any]] = data["grid"]
-    if not grid:
-        raise refuse("bad_params", "/grid", "A grid has at least one parameter.")
-    count = math.prod(len(values) for values in grid.values())
-    if count > MAX_POINTS:
-        message = f"The grid has {count:,} points, at most {MAX_POINTS:,} are computed; leave some values out."
-        raise refuse("too_many_points", "/grid", message)
-    task = task_of(data["calculation"])
-    first = {name: values[0] for name, values in grid.items()}
-    base: dict[str, Any] = dict(data["base"])
-    for name, value in _trials(grid):
-        base = _tried(task, base, point_input(base, {**first, name: value}), owner, f"/grid/{name}")
-    return {**data, "base": base, "points": count, "is_seed_drawn": "seed" not in data["base"] and "seed" in base}
-
-
-def _trials(grid: dict[str, list[Any]]) -> Iterable[tuple[str, Any]]:
-    return ((name, value) for name, values in grid.items() for value in values)
-
-
-def _tried(task: Any, base: dict[str, Any], data: dict[str, Any], owner: Any, pointer: str) -> dict[str, Any]:
-    """The base, with the seed that the calculation drew where it has none. Raises `Problem` for a bad point."""
-    serializer = task.input_serializer(data=data, context={"owner": owner})
-    try:
-        serializer.is_valid(raise_exception=True)
-        prepared = task.prepare(dict(serializer.validated_data), owner)
-    except drf.ValidationError as error:
-        raise refuse("bad_params", pointer, f"The point {data} is not accepted: {error.detail}") from error
-    except Problem as problem:
-        places = [{**place, "pointer": pointer} for place in problem.errors]
-        raise Problem(problem.status, problem.code, problem.message, places) from problem
-    return {**base, "seed": prepared["seed"]} if "seed" in prepared else base

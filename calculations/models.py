@@ -26,4 +26,9 @@ class EarlyEnd(models.Model):
 
     @classmethod
     def is_wanted(cls, operation_id: UUID | str) -> bool:
-        return cls.objects.filter(operation_id=operation_id).exists()
+        """Not where it is older than the last retry by hand, which wants the whole answer."""
+        wish = cls.objects.filter(operation_id=operation_id).select_related("operation").first()
+        if wish is None:
+            return False
+        retries = wish.operation.events.filter(kind="retry.scheduled", data__has_key="by")
+        return not retries.filter(time__gt=wish.requested_at).exists()

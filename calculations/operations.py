@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from lro import OperationContext, OperationTask, datasets, register
 
-from . import checks, results, serializers
+from . import checks, results, serializers, sweep_checks
 
 #: A number that every client's JSON holds exactly.
 _SEED_BITS = 48
@@ -134,7 +134,7 @@ class Sweep(OperationTask):
 
     @classmethod
     def prepare(cls, data: dict[str, Any], owner: Any) -> dict[str, Any]:
-        return checks.sweep(data, owner)
+        return sweep_checks.sweep(data, owner)
 
     @classmethod
     def tags(cls, prepared: dict[str, Any]) -> list[str]:

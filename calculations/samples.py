@@ -39,3 +39,9 @@ class Sample:
 
     def standard_error(self, column: int) -> float:
         return math.sqrt(max(0.0, self.covariance(column, column)) / self.count)
+
+
+def known(value: Any) -> Any:
+    """None in place of what is not known yet, which JSON has no number for."""
+    values = value if isinstance(value, list) else [value]
+    return value if all(math.isfinite(each) for each in values) else None

@@ -18,7 +18,7 @@ from .memory import ANTITHETIC, SOBOL
 from .options import Option
 from .portfolios import Portfolio
 from .random_draws import Draws, draws, generator
-from .samples import Sample
+from .samples import Sample, known
 
 #: Paths of a block whose payoffs the histogram of an option shows: all of them would cost a fifth of the time.
 _SHOWN = 4096
@@ -237,12 +237,6 @@ def simulation(setup: dict[str, Any]) -> Simulation:
 
 def versions() -> dict[str, str]:
     return {"python": platform.python_version(), "numpy": np.__version__, "scipy": scipy.__version__}
-
-
-def known(value: Any) -> Any:
-    """None in place of what is not known yet, which JSON has no number for."""
-    values = value if isinstance(value, list) else [value]
-    return value if all(math.isfinite(each) for each in values) else None
 
 
 def _moments(values: Floats) -> Floats:

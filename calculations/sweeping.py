@@ -76,7 +76,7 @@ class SweepRun:
     def _keep(self, rows: list[dict[str, Any]]) -> None:
         header = list(dict.fromkeys(name for each in rows for name in each if name != "operation"))
         path = self.op.tempfile(".csv")
-        with path.open("w", newline="") as file:
+        with path.open("w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, header, extrasaction="ignore")
             writer.writeheader()
             writer.writerows(rows)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+from django.db.models.functions import Now
 from django.http import Http404
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
@@ -44,7 +45,8 @@ class StopView(APIView):
         if not _is_at_work(operation):
             message = f"The calculation is {operation.state}; only one that runs can be ended with its answer so far."
             raise Problem(409, "not_allowed_now", message)
-        EarlyEnd.objects.get_or_create(operation=operation, defaults={"requested_by_id": request.user.pk})
+        wish = {"requested_by_id": request.user.pk, "requested_at": Now()}
+        EarlyEnd.objects.update_or_create(operation=operation, defaults=wish)
         return Response(StopResult({"id": operation.pk, "state": operation.state, "stopping": True}).data)
 
 

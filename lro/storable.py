@@ -20,4 +20,16 @@ def storable(value: Any, *, what: str, max_bytes: int) -> Any:
         raise InvalidValue(f"The {what} has {len(text):,} bytes, {max_bytes:,} are allowed; write an artifact instead.")
     if "\\u0000" in text:
         raise InvalidValue(f"The {what} contains U+0000, which the database cannot store.")
-    return json.loads(text)
+    found = json.loads(text)
+    if "\\ud" in text and not is_text(json.dumps(found, ensure_ascii=False)):
+        raise InvalidValue(f"The {what} contains half of a surrogate pair, which the database cannot store.")
+    return found
+
+
+def is_text(value: str) -> bool:
+    """Whether it can be written as UTF-8."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -11,8 +11,9 @@ import pyarrow as pa
 
 from lro import datasets
 
-#: Larger ones are no quicker, and one is the most that a stop waits for.
-BATCH_CELLS, BATCH_ROWS = 2_500_000, 200_000
+#: Larger ones are no quicker, and one is the most that a stop waits for. A part is made of some MB of a file: so many
+#: of them are bounded in bytes too, however long the texts are.
+BATCH_CELLS, BATCH_ROWS, BATCH_PARTS = 2_500_000, 200_000, 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ def batches_of(part_rows: Sequence[int], columns: int) -> list[Batch]:
     for part, count in enumerate(part_rows):
         parts.append(part)
         rows += count
-        if rows >= wanted or part == len(part_rows) - 1:
+        if rows >= wanted or len(parts) == BATCH_PARTS or part == len(part_rows) - 1:
             found.append(Batch(len(found), tuple(parts), row, rows))
             parts, row, rows = [], row + rows, 0
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -13,7 +14,10 @@ _RELATIVE = re.compile(r"(today|now)(?:([+-])(\d{1,6}[smhdw]))?")
 
 
 def is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    """Whether a float can be near to it: not to infinity, nor to a whole number beyond all floats."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return abs(value) <= sys.float_info.max
 
 
 def span(text: str) -> timedelta:
@@ -33,6 +37,14 @@ def is_moment(value: Any) -> bool:
     return True
 
 
+def before(as_of: datetime, text: str) -> datetime:
+    """So long before; the earliest of all times where that is before the year 1."""
+    try:
+        return as_of - span(text)
+    except OverflowError:
+        return datetime.min
+
+
 def moment(text: str, as_of: datetime) -> datetime:
     """A date, a datetime (without a zone in UTC), `today` or `now` with an offset such as `-30d`, in UTC without zone.
 
@@ -44,7 +56,10 @@ def moment(text: str, as_of: datetime) -> datetime:
     start = as_of if found[1] == "now" else datetime.combine(as_of.date(), datetime.min.time())
     if found[3] is None:
         return start
-    return start + span(found[3]) if found[2] == "+" else start - span(found[3])
+    try:
+        return start + span(found[3]) if found[2] == "+" else start - span(found[3])
+    except OverflowError:
+        raise ValueError(f"'{text}' is not within the years 1 to 9999.") from None
 
 
 def without_zone(value: datetime) -> datetime:

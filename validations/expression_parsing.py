@@ -9,6 +9,16 @@ import sqlglot
 from sqlglot import exp
 
 MAX_CHARACTERS = 2_000
+#: What sqlglot reads beside the arguments that are translated, as the flags of `regexp_matches`.
+_UNREAD: dict[type, tuple[str, ...]] = {
+    exp.Between: ("symmetric",),
+    exp.Ceil: ("decimals", "to"),
+    exp.Contains: ("json_scope",),
+    exp.Floor: ("decimals", "to"),
+    exp.Length: ("binary", "encoding"),
+    exp.RegexpLike: ("flag",),
+    exp.Trim: ("expression", "position", "collation"),
+}
 
 
 class BadExpression(Exception):
@@ -56,3 +66,17 @@ def _offset(text: str, line: int, column: int) -> int:
 def position_of(node: exp.Expression) -> int:
     starts = [part.meta["start"] for part in node.walk() if "start" in part.meta]
     return min(starts, default=0) + 1
+
+
+def refuse_unread_arguments(node: exp.Expression) -> None:
+    """Raises BadExpression where the translation would leave an argument out without a word."""
+    for name in _UNREAD.get(type(node), ()):
+        if node.args.get(name):
+            raise BadExpression(f"{type(node).__name__.upper()} takes no {name} here.", position_of(node))
+
+
+def like_pattern(text: str, *, ignores_case: bool) -> str:
+    """The regular expression of a LIKE."""
+    special = {"%": ".*", "_": "."}
+    body = "".join(special.get(char) or re.escape(char) for char in text)
+    return rf"{'(?si)' if ignores_case else '(?s)'}\A{body}\z"

@@ -21,6 +21,11 @@ class Typed:
     text: str | None = None  # of a text literal
 
 
+def as_number(text: str) -> int | float:
+    """A number literal: a whole one where it is one of 64 bits, else the nearest float, which may be infinite."""
+    return int(text) if text.isdecimal() and len(text) < 19 else float(text)
+
+
 def as_family(expr: pl.Expr, dtype: Any) -> tuple[pl.Expr, str]:
     if dtype == pl.Boolean:
         return expr, BOOLEAN

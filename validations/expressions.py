@@ -6,7 +6,6 @@ values; arithmetic is in double precision, and a division by zero is null. A tex
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
@@ -15,18 +14,8 @@ import polars as pl
 from sqlglot import exp
 
 from . import bounds
-from .expression_parsing import BadExpression, parsed, position_of
-from .expression_values import (
-    ARITHMETIC,
-    BOOLEAN,
-    COMPARISONS,
-    MOMENT,
-    NULL,
-    NUMBER,
-    TEXT,
-    Typed,
-    as_family,
-)
+from .expression_parsing import BadExpression, like_pattern, parsed, position_of, refuse_unread_arguments
+from .expression_values import ARITHMETIC, BOOLEAN, COMPARISONS, MOMENT, NULL, NUMBER, TEXT, Typed, as_family, as_number
 from .faults import did_you_mean
 from .readings import moments_in, numbers_in
 
@@ -54,6 +43,7 @@ class _Translator:
         if found is None:
             word = node.name if isinstance(node, exp.Anonymous) else type(node).__name__.upper()
             raise BadExpression(f"{word} may not be used in a condition.", position_of(node))
+        refuse_unread_arguments(node)
         try:
             return found(self, node)
         except RecursionError:
@@ -61,7 +51,9 @@ class _Translator:
 
     def of(self, node: Any, family: str) -> pl.Expr:
         """The node's expression, which must be of the family. Null is of every one."""
-        found = self.translate(node)
+        return self._as(family, self.translate(node), node)
+
+    def _as(self, family: str, found: Typed, node: Any) -> pl.Expr:
         if family == MOMENT and found.text is not None:
             return self._moment(found.text, node)
         if found.family not in (family, NULL):
@@ -73,7 +65,7 @@ class _Translator:
         found = [self.translate(node) for node in nodes]
         families = {each.family for each in found if each.family != NULL}
         if families == {TEXT, MOMENT}:
-            return [self.of(node, MOMENT) for node in nodes], MOMENT
+            return [self._as(MOMENT, each, node) for each, node in zip(found, nodes, strict=True)], MOMENT
         if len(families) > 1:
             message = f"This compares {' with '.join(sorted(families))}; CAST one of them."
             raise BadExpression(message, position_of(nodes[0]))
@@ -96,8 +88,7 @@ class _Translator:
     def literal(self, node: exp.Literal) -> Typed:
         if node.is_string:
             return Typed(pl.lit(node.name), TEXT, node.name)
-        number: int | float = float(node.name) if re.search(r"[.eE]", node.name) else int(node.name)
-        return Typed(pl.lit(number if isinstance(number, float) or number < 2**63 else float(number)), NUMBER)
+        return Typed(pl.lit(as_number(node.name)), NUMBER)
 
     def cast(self, node: exp.Cast) -> Typed:
         word, value = node.args["to"].sql().partition("(")[0].upper(), self.translate(node.this)
@@ -152,10 +143,8 @@ class _Translator:
     def like(self, node: exp.Like | exp.ILike) -> Typed:
         if not (isinstance(node.expression, exp.Literal) and node.expression.is_string):
             raise BadExpression("LIKE is followed by a text in quotes.", position_of(node))
-        special = {"%": ".*", "_": "."}
-        body = "".join(special.get(char) or re.escape(char) for char in node.expression.name)
-        flags = "(?si)" if isinstance(node, exp.ILike) else "(?s)"
-        return Typed(self.of(node.this, TEXT).str.contains(rf"{flags}\A{body}\z"), BOOLEAN)
+        pattern = like_pattern(node.expression.name, ignores_case=isinstance(node, exp.ILike))
+        return Typed(self.of(node.this, TEXT).str.contains(pattern), BOOLEAN)
 
     def matches(self, node: exp.RegexpLike) -> Typed:
         if not (isinstance(node.expression, exp.Literal) and node.expression.is_string):

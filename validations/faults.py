@@ -32,5 +32,5 @@ class BadRules(Exception):
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """The end of a sentence about an unknown word: "; did you mean price?", or a full stop."""
-    near = difflib.get_close_matches(word, list(known), n=2, cutoff=0.6)
+    near = difflib.get_close_matches(word, list(known), n=2, cutoff=0.6) if len(word) <= 100 else []
     return f"; did you mean {' or '.join(near)}?" if near else "."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any
@@ -17,8 +18,8 @@ _VALUE_CHARACTERS = 200
 def measure(checks: Sequence[Check], frame: Any) -> tuple[dict[str, Measures], dict[str, str]]:
     """The measures by the id of their rule, and of those that could not be measured why."""
     try:
-        return _measured(checks, frame), {}
-    except pl.exceptions.PolarsError as error:
+        return _sound(_measured(checks, frame))
+    except (pl.exceptions.PolarsError, ValueError, OverflowError) as error:  # the last two: a year beyond Python's
         if len(checks) == 1:
             return {}, {checks[0].rule.id: f"It cannot be computed: {str(error).splitlines()[0]}"}
     found: dict[str, Measures] = {}
@@ -28,6 +29,13 @@ def measure(checks: Sequence[Check], frame: Any) -> tuple[dict[str, Measures], d
         found |= measures
         errors |= wrong
     return found, errors
+
+
+def _sound(found: dict[str, Measures]) -> tuple[dict[str, Measures], dict[str, str]]:
+    """What can be added up, and why the rest cannot."""
+    endless = [rule for rule, measures in found.items() if not math.isfinite(measures.get("sum") or 0)]
+    reason = "The sum is not finite: a value is NaN or infinite, or all together are beyond the range of floats."
+    return {rule: own for rule, own in found.items() if rule not in endless}, dict.fromkeys(endless, reason)
 
 
 def _measured(checks: Sequence[Check], frame: Any) -> dict[str, Measures]:
@@ -54,11 +62,18 @@ def shown(frame: Any, places: Sequence[int], columns: Sequence[str]) -> list[str
     """The cells of these rows as people read them: one as it is, several with their names."""
     if not columns:
         return [""] * len(places)
-    rows: list[tuple[Any, ...]] = frame.select(columns)[list(places)].rows()
+    rows = _rows(frame.select(columns)[list(places)])
     if len(columns) == 1:
         return [_cell(row[0]) for row in rows]
     texts = (", ".join(f"{name}={_cell(cell)}" for name, cell in zip(columns, row, strict=True)) for row in rows)
     return [text[:_VALUE_CHARACTERS] for text in texts]
+
+
+def _rows(cells: Any) -> list[tuple[Any, ...]]:
+    try:
+        return list(cells.rows())
+    except (ValueError, OverflowError):  # a year beyond Python's
+        return list(cells.cast({pl.Date: pl.String, pl.Datetime: pl.String}).rows())
 
 
 def _cell(value: Any) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from lro import Operation, OperationContext, OperationTask, Problem, datasets, register
 
 from . import rule_sets
+from .bounds import without_zone
 from .faults import BadRules, Fault
 from .models import Violation
 from .rule_documents import Rule, read_rules
@@ -32,8 +33,8 @@ class Run(OperationTask):
             rules, base = rule_sets.rules_of(data), "/rules"
         else:
             rules, base = read_rules(stored.rules), "/rule_set/rules"
-        _check(rules, data["dataset"], owner, base)
         as_of = data.get("as_of")
+        _check(rules, data["dataset"], owner, base, as_of or datetime.now(UTC))
         return {
             "dataset": data["dataset"],
             "rules": [rule.to_json() for rule in rules],
@@ -114,16 +115,14 @@ def _stored(data: dict[str, Any], owner: Any) -> Any:
     return rule_sets.find_version(data["rule_set"], data.get("version"), owner)
 
 
-def _check(rules: list[Rule], dataset: str, owner: Any, base: str) -> None:
+def _check(rules: list[Rule], dataset: str, owner: Any, base: str, as_of: datetime) -> None:
     """Whether the rules fit the columns. Raises Problem."""
     from .checks import compile_rules, schema_of
     from .references import check_reference
 
     faults: list[Fault] = []
     try:
-        compile_rules(
-            rules, schema_of(datasets.load(dataset).columns), datetime.now(UTC).replace(tzinfo=None), base=base
-        )
+        compile_rules(rules, schema_of(datasets.load(dataset).columns), without_zone(as_of), base=base)
     except BadRules as bad:
         faults += bad.faults
     for index, rule in enumerate(rules):

@@ -8,8 +8,8 @@ from typing import IO, Any
 from rest_framework.parsers import BaseParser
 
 from .faults import BadRules
-from .rule_documents import MAX_YAML_CHARACTERS, load_yaml
 from .rule_sets import as_problem
+from .yaml_texts import MAX_YAML_CHARACTERS, load_yaml
 
 
 class YamlParser(BaseParser):

@@ -37,9 +37,10 @@ class ColumnProfile:
     values: list[Any] | None = field(default_factory=list)  # None: too many
     patterns: list[str] = field(default_factory=lambda: list(PATTERNS))
     unique: bool = True
+    bounded: bool = True  # not where a value is infinite, or in a year beyond Python's
 
     def add(self, seen: dict[str, Any]) -> None:
-        """Count in what a batch showed: `nulls count minimum maximum values patterns unique`."""
+        """Count in what a batch showed: `nulls count minimum maximum values patterns unique bounded`."""
         self.nulls += seen["nulls"]
         self.count += seen["count"]
         for key, pick in (("minimum", min), ("maximum", max)):
@@ -48,6 +49,7 @@ class ColumnProfile:
         self.values = _together(self.values, seen["values"])
         self.patterns = [name for name in self.patterns if name in seen["patterns"]]
         self.unique = self.unique and seen["unique"]
+        self.bounded = self.bounded and seen["bounded"]
 
     @property
     def is_enumeration(self) -> bool:
@@ -100,6 +102,8 @@ def _proposed(column: ColumnProfile, rows: int) -> list[dict[str, Any]]:
 def _ranges(column: ColumnProfile) -> list[dict[str, Any]]:
     of = {"column": column.name}
     limits = {"minimum": column.minimum, "maximum": column.maximum}
+    if not column.bounded:
+        return []
     if column.type in ("date", "datetime"):
         return [{"rule": "date_range", **of, **limits}]
     if column.type in ("integer", "number"):

@@ -76,7 +76,7 @@ class ProfileRun:
         hashes = HashFile(folder / "keys", [DTYPES[column.type]])
         for keys in self._keys(column.name):
             hashes.add(keys)
-        column.unique = repeats(hashes, lambda: self._keys(column.name), 0).count == 0
+        column.unique = repeats(hashes, lambda: self._keys(column.name), 0, self.op.check).count == 0
         shutil.rmtree(folder)
         self._checkpoint()
 
@@ -118,16 +118,29 @@ def _seen(values: Any, column: ColumnProfile) -> dict[str, Any]:
     present = values.drop_nulls()
     measured = present.str.len_chars() if values.dtype == pl.String else present
     distinct = present.n_unique() if column.unique or column.values is not None else None
-    is_few = column.values is not None and distinct is not None and distinct <= MOST_VALUES
+    low, high = _ends(measured)
+    is_bounded = present.is_empty() or low is not None
+    is_few = column.values is not None and distinct is not None and distinct <= MOST_VALUES and is_bounded
     return {
         "nulls": values.null_count(),
         "count": len(present),
-        "minimum": _plain(measured.min()),
-        "maximum": _plain(measured.max()),
+        "minimum": low,
+        "maximum": high,
         "values": [_plain(value) for value in present.unique()] if is_few else None,
         "patterns": _matching(present, column) if values.dtype == pl.String else [],
         "unique": distinct == len(present),
+        "bounded": is_bounded,
     }
+
+
+def _ends(values: Any) -> tuple[Any, Any]:
+    """The least and the greatest; None for what no bound can name."""
+    if values.dtype.is_float() and not values.is_finite().all():
+        return None, None
+    try:
+        return _plain(values.min()), _plain(values.max())
+    except (ValueError, OverflowError):  # a year beyond Python's
+        return None, None
 
 
 def _matching(present: Any, column: ColumnProfile) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from .faults import BadRules, Fault, did_you_mean
 from .keys import ROW, hashes_of, keys_of
 from .rule_documents import Rule
 
-#: Keys of the other dataset that are held at once; where it has more, the table is read once for each bucket of them.
+#: Keys of other datasets that are held at once; where one has more, the table is read once for each bucket of them.
 HELD_KEYS = 1_000_000
 
 
@@ -42,6 +42,17 @@ def check_reference(rule: Rule, owner: Any, place: str) -> None:
         if name not in names:
             message = f"Rule {rule.id}: the dataset {other.name} has no column {name}{did_you_mean(name, names)}"
             raise BadRules([Fault(f"{place}/references", "unknown_column", message)])
+
+
+def held_while_reading(rules: Sequence[Rule]) -> set[str]:
+    """The ids of the foreign keys that are looked up while the table is read: together they have few enough keys."""
+    left, held = HELD_KEYS, set()
+    for rule in rules:
+        other = datasets.find(rule.options["dataset"])
+        if other is not None and other.rows <= left:
+            held.add(rule.id)
+            left -= other.rows
+    return held
 
 
 class Reference:

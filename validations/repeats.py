@@ -19,6 +19,7 @@ from .keys import ROW, are_among, hashes_of
 
 #: Hashes that are held at once (64 MB, and as much again to sort them), and distinct keys.
 HELD_HASHES, HELD_KEYS = 8_000_000, 1_000_000
+Check = Callable[[], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,22 +51,24 @@ class HashFile:
                 keys[ROW].to_numpy().tofile(file)
         self.batches += 1
 
-    def suspects(self) -> Iterator[Any]:
+    def suspects(self, check: Check) -> Iterator[Any]:
         """Hashes that are there more than once, ascending, a bucket of them at a time."""
-        for _, hashes in self._buckets():
+        for _, hashes in self._buckets(check):
             repeated = _repeated(hashes)
+            check()
             if len(repeated):
                 yield from np.array_split(repeated, -(-len(repeated) // HELD_KEYS))
 
-    def repeats(self, at_most: int) -> Found:
+    def repeats(self, at_most: int, check: Check) -> Found:
         """Of exact values: what repeats an earlier one."""
         count, found = 0, np.empty(0, dtype=np.int64)
-        for places, values in self._buckets():
+        for places, values in self._buckets(check):
             repeated = _repeated(values)
+            check()
             if not len(repeated):
                 continue
-            likely = np.flatnonzero(pl.Series(values).is_in(pl.Series(repeated).implode()).to_numpy())
-            order = likely[np.argsort(values[likely], kind="stable")]
+            order = _in_order(values, repeated)
+            check()
             again = order[1:][values[order][1:] == values[order][:-1]]
             count += len(again)
             again = again if places is None else places[again]
@@ -80,7 +83,7 @@ class HashFile:
     def size(self) -> int:
         return self.path.stat().st_size // 8
 
-    def _buckets(self) -> Iterator[tuple[Any, Any]]:
+    def _buckets(self, check: Check) -> Iterator[tuple[Any, Any]]:
         """Places in the file (None: all of them) and what is there; equal hashes are in one bucket."""
         if not self.size:
             return
@@ -91,8 +94,9 @@ class HashFile:
         for bucket in range(buckets):
             places, values = [], []
             for start in range(0, self.size, HELD_HASHES):
+                check()
                 hashes = self._stored(start)
-                own = np.flatnonzero(hashes % np.uint64(buckets) == bucket)
+                own = np.flatnonzero(_mixed(hashes) % np.uint64(buckets) == bucket)
                 places.append(start + own)
                 values.append(hashes[own])
             yield np.concatenate(places), np.concatenate(values)
@@ -101,23 +105,43 @@ class HashFile:
         return np.fromfile(self.path, dtype=np.uint64, count=HELD_HASHES, offset=8 * start)
 
 
+def _mixed(values: Any) -> Any:
+    """Values that are no hashes, as times on the full second, would else all be of one bucket."""
+    return (values * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(32)
+
+
 def _repeated(hashes: Any) -> Any:
     """Those that are there more than once, ascending."""
     ordered = np.sort(hashes)
-    return np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
+    again = ordered[1:][ordered[1:] == ordered[:-1]]
+    return again[np.concatenate([[True], again[1:] != again[:-1]])] if len(again) else again
+
+
+def _in_order(values: Any, repeated: Any) -> Any:
+    """The places of values that are there more than once, by the values and then by the places.
+
+    Where they are many, to order all is quicker than to look up which they are.
+    """
+    if 8 * len(repeated) > len(values):
+        return np.argsort(values, kind="stable")
+    likely = np.flatnonzero(pl.Series(values).is_in(pl.Series(repeated).implode()).to_numpy())
+    return likely[np.argsort(values[likely], kind="stable")]
 
 
 def _as_integers(keys: Any) -> Any:
     return keys["0"].to_physical().cast(pl.Int64).to_numpy().view(np.uint64)
 
 
-def repeats(hashes: HashFile, read_keys: Callable[[], Iterator[Any]], at_most: int) -> Found:
-    """Count the rows that repeat an earlier one, by as many readings as there are buckets of suspects."""
+def repeats(hashes: HashFile, read_keys: Callable[[], Iterator[Any]], at_most: int, check: Check) -> Found:
+    """Count the rows that repeat an earlier one, by as many readings as there are buckets of suspects.
+
+    `check` is called often, and raises where that should end.
+    """
     if hashes.is_exact:
-        return hashes.repeats(at_most)
+        return hashes.repeats(at_most, check)
     count = 0
     rows: list[int] = []
-    for suspects in hashes.suspects():
+    for suspects in hashes.suspects(check):
         found = _compare(read_keys(), suspects, at_most)
         count += found.count
         rows += found.rows

@@ -22,7 +22,7 @@ _SHOWN = 10
 _RESULT_BYTES = 200_000
 _CSV_COLUMNS = ("row", "rule", "severity", "column", "value", "message")
 #: What a spreadsheet would run as a formula.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
 def write(op: OperationContext, plan: Plan, result: dict[str, Any]) -> None:
@@ -32,21 +32,52 @@ def write(op: OperationContext, plan: Plan, result: dict[str, Any]) -> None:
     folder.mkdir()
     report = {**result, "violations": samples}
     (folder / "report.json").write_text(json.dumps(report, ensure_ascii=False, indent=1), encoding="utf-8")
-    (folder / "report.html").write_text(page(result, samples), encoding="utf-8")
+    said = {rule.id: rule.message for rule in plan.rules}
+    (folder / "report.html").write_text(page(result, samples, said), encoding="utf-8")
     _write_csv(folder / "violations.csv", plan, samples)
     types = ("text/html; charset=utf-8", "application/json", "text/csv; charset=utf-8")
     for name, content_type in zip(NAMES, types, strict=True):
         op.artifact(folder / name, name, content_type=content_type)
 
 
-def page(result: dict[str, Any], samples: dict[str, list[dict[str, Any]]]) -> str:
-    """The page: one file, without scripts."""
+def page(result: dict[str, Any], samples: dict[str, list[dict[str, Any]]], said: dict[str, str]) -> str:
+    """The page: one file, without scripts. `said` is what a rule itself says of what breaks it."""
     order = {"failed": 0, "errored": 1, "passed": 2}
     outcomes = [
-        {**outcome, "samples": samples.get(outcome["id"], [])[:_SHOWN], "percent": 100 * outcome["share"]}
+        {
+            **outcome,
+            "samples": samples.get(outcome["id"], [])[:_SHOWN],
+            "said": said.get(outcome["id"]) if outcome["failed"] else "",
+            "facts": " · ".join(_facts(outcome)),
+        }
         for outcome in sorted(result["outcomes"], key=lambda each: order[each["status"]])
     ]
-    return render_to_string("validations/report.html", {"result": result, "outcomes": outcomes})
+    shown = {**result, "rows": f"{result['rows']:,}"}
+    return render_to_string("validations/report.html", {"result": shown, "outcomes": outcomes})
+
+
+def _facts(outcome: dict[str, Any]) -> Iterator[str]:
+    """The line below the name of a rule."""
+    yield from (outcome["id"], outcome["severity"])
+    if count := outcome["failed"]:
+        yield f"{count:,} {'row breaks' if count == 1 else 'rows break'} it ({_percent(outcome['share'])})"
+    if limit := outcome["threshold"]:
+        yield f"allowed: {f'{limit:,}' if isinstance(limit, int) else _percent(limit)}"
+    if (observed := outcome["observed"]) is not None:
+        yield f"observed: {_observed(observed)}"
+    if outcome.get("change", "same") != "same":
+        yield f"{outcome['change']} since the run before"
+
+
+def _observed(value: Any) -> str:
+    if isinstance(value, dict):  # of a quantile
+        words = {"below": "below the minimum", "up_to": "up to the maximum"}
+        return ", ".join(f"{_percent(share)} of the values {words[name]}" for name, share in value.items())
+    return f"{value:,}" if isinstance(value, int) else f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _percent(share: float) -> str:
+    return "less than 0.01 %" if 0 < share < 0.0001 else f"{100 * share:.4g} %"
 
 
 def bounded(result: dict[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from .batches import Batch
 from .findings import Findings
 from .measuring import failing_rows, measure, shown
 from .plans import Plan, State
-from .references import Reference
+from .references import Reference, held_while_reading
 from .repeats import HashFile
 from .rule_documents import Rule
 
@@ -47,14 +47,17 @@ class RowPass:
 
     def _load_references(self) -> None:
         """Those whose keys are few enough to be held during the reading."""
-        for rule in self.plan.of_kind("foreign_key"):
+        rules = self.plan.of_kind("foreign_key")
+        held = held_while_reading(rules)
+        for rule in rules:
+            if rule.id not in held:
+                continue
             try:
                 reference = Reference(rule, self.plan.schema, self.op.check)
             except Fail as gone:
                 self.state.tally.fail(rule.id, str(gone))
                 continue
-            if reference.buckets == 1:
-                self.references.append((rule, reference, reference.held()))
+            self.references.append((rule, reference, reference.held()))
 
     def _take(self, batch: Batch) -> None:
         frame = self.plan.read(batch)

@@ -1,4 +1,4 @@
-"""A rule document, JSON or YAML, read into rules; what is wrong in it is named with its place. Pure."""
+"""A rule document read into rules; what is wrong in it is named with its place. Pure."""
 
 from __future__ import annotations
 
@@ -7,16 +7,14 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import yaml
-
 from . import bounds
 from .faults import BadRules, Fault, did_you_mean
 from .rule_kinds import KINDS, Kind
 
 MAX_RULES = 300
-MAX_YAML_CHARACTERS = 256 * 1024
 SEVERITIES = ("error", "warning")
 _COMMON = ("rule", "id", "name", "severity", "threshold", "message")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,59}")
 
 
@@ -68,43 +66,13 @@ def read_rules(document: Any, *, base: str = "/rules") -> list[Rule]:
     return rules
 
 
-def from_yaml(text: str, *, base: str = "/rules_yaml") -> Any:
-    """The list of rules in a YAML text, or under its key `rules`. Raises BadRules."""
-    value = load_yaml(text, base=base)
-    return value["rules"] if isinstance(value, dict) and "rules" in value else value
-
-
-def load_yaml(text: str, *, base: str) -> Any:
-    """Plain YAML data: dates stay text, aliases (which can grow a small text without end) are refused."""
-    if len(text) > MAX_YAML_CHARACTERS:
-        raise BadRules([Fault(base, "bad_yaml", f"The YAML has more than {MAX_YAML_CHARACTERS:,} characters.")])
-    try:
-        return yaml.load(text, Loader=_PlainLoader)  # a SafeLoader, of which something is taken away
-    except RecursionError:
-        raise BadRules([Fault(base, "bad_yaml", "The YAML is nested too deeply.")]) from None
-    except (yaml.YAMLError, ValueError) as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or str(error)
-        raise BadRules([Fault(base, "bad_yaml", f"This is no YAML{place}: {problem}.")]) from None
-
-
-class _PlainLoader(yaml.SafeLoader):
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError("aliases are not allowed")
-        return super().compose_node(parent, index)
-
-
-_PlainLoader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-
-
 def _faults(item: Any, place: str, index: int, taken: dict[str, int]) -> Iterator[Fault]:
     if not isinstance(item, dict):
         yield Fault(place, "wrong_type", f"Rule {index + 1} must be an object.")
+        return
+    if not all(_is_storable(text) for text in _texts(item)):
+        message = f"Rule {index + 1} holds U+0000 or half of a surrogate pair, which cannot be stored."
+        yield Fault(place, "wrong_type", message)
         return
     label = item.get("id", f"r{index + 1}")
     if not isinstance(label, str) or not _ID.fullmatch(label):
@@ -117,7 +85,7 @@ def _faults(item: Any, place: str, index: int, taken: dict[str, int]) -> Iterato
     yield from _common_faults(item, place, label)
     word = item.get("rule")
     if not isinstance(word, str) or word not in KINDS:
-        shown = f"{word}{did_you_mean(str(word), KINDS)}" if word else "missing."
+        shown = f"{word!s:.80}{did_you_mean(str(word), KINDS)}" if word else "missing."
         message = f"Rule {label}: the kind of rule is {shown} The kinds are {', '.join(KINDS)}."
         yield Fault(f"{place}/rule", "unknown_rule", message)
         return
@@ -125,9 +93,24 @@ def _faults(item: Any, place: str, index: int, taken: dict[str, int]) -> Iterato
     yield from _option_faults(item, place, label, KINDS[word])
 
 
+def _texts(value: Any) -> Iterator[str]:
+    """All texts in a document, the keys too."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for each in value:
+            yield from _texts(each)
+        for each in value.values() if isinstance(value, dict) else ():
+            yield from _texts(each)
+
+
+def _is_storable(text: str) -> bool:
+    return "\0" not in text and not _SURROGATE.search(text)
+
+
 def _common_faults(item: dict[str, Any], place: str, label: str) -> Iterator[Fault]:
     if item.get("severity", "error") not in SEVERITIES:
-        message = f"Rule {label}: the severity is error or warning, not '{item['severity']}'."
+        message = f"Rule {label}: the severity is error or warning, not '{item['severity']!s:.80}'."
         yield Fault(f"{place}/severity", "bad_severity", message)
     for key in ("name", "message"):
         if not isinstance(item.get(key, ""), str) or len(item.get(key, "")) > 500:
@@ -136,7 +119,7 @@ def _common_faults(item: dict[str, Any], place: str, label: str) -> Iterator[Fau
             )
     if not _is_threshold(item.get("threshold", 0)):
         message = (
-            f"Rule {label}: a threshold is a count (0, 10, …) or a share below 1 (0.05), not {item['threshold']!r}."
+            f"Rule {label}: a threshold is a count (0, 10, …) or a share below 1 (0.05), not {item['threshold']!r:.80}."
         )
         yield Fault(f"{place}/threshold", "bad_threshold", message)
 
@@ -159,14 +142,16 @@ def _column_faults(item: dict[str, Any], place: str, label: str, kind: Kind) -> 
     names = [value] if given == ["column"] else value
     if not isinstance(names, list) or not names or not all(isinstance(name, str) and name for name in names):
         yield Fault(f"{place}/{given[0]}", "wrong_type", f"Rule {label}: {given[0]} must name columns of the dataset.")
+    elif len(set(names)) < len(names):
+        yield Fault(f"{place}/columns", "wrong_type", f"Rule {label}: columns names a column twice.")
 
 
 def _option_faults(item: dict[str, Any], place: str, label: str, kind: Kind) -> Iterator[Fault]:
     known = (*_COMMON, "column", "columns", *kind.options)
-    for key in item:
+    for key in map(str, item):
         if key not in known:
-            end = did_you_mean(str(key), known)
-            yield Fault(f"{place}/{key}", "unknown_field", f"Rule {label}: {item['rule']} takes no {key}{end}")
+            end = did_you_mean(key, known)
+            yield Fault(f"{place}/{key:.80}", "unknown_field", f"Rule {label}: {item['rule']} takes no {key:.80}{end}")
     for key in kind.needs:
         if item.get(key) is None:
             yield Fault(f"{place}/{key}", "missing_field", f"Rule {label}: {item['rule']} needs {key}.")
@@ -214,16 +199,28 @@ def _rule(item: dict[str, Any], index: int) -> Rule:
 
 def title_of(kind: Kind, columns: tuple[str, ...], options: dict[str, Any]) -> str:
     """The rule as a sentence."""
-    shown = {"minimum": "any", "maximum": "any", "when": "always", **{key: _shown(v) for key, v in options.items()}}
-    return kind.title.format_map({"column": ", ".join(columns), "columns": ", ".join(columns), **shown})[:500]
+    shown = {"when": "always", **{key: _shown(v) for key, v in options.items()}}
+    names = ", ".join(columns)
+    return _ranged(kind.title, options).format_map({"column": names, "columns": names, **shown})[:500]
 
 
 def violation_of(rule: Rule, value: str) -> str:
     """What is said of one value that breaks the rule."""
     if rule.message:
         return rule.message
-    shown = {"minimum": "any", "maximum": "any", **{key: _shown(v) for key, v in rule.options.items()}}
-    return KINDS[rule.kind].violation.format_map({"value": value, **shown})[:500]
+    shown = {key: _shown(v) for key, v in rule.options.items()}
+    return _ranged(KINDS[rule.kind].violation, rule.options).format_map({"value": value, **shown})[:500]
+
+
+def _ranged(sentence: str, options: dict[str, Any]) -> str:
+    """The sentence, which names a range, where there is but one end of it."""
+    missing = [key for key in ("minimum", "maximum") if key not in options]
+    if len(missing) != 1:
+        return sentence
+    end = "at most {maximum}" if missing == ["minimum"] else "at least {minimum}"
+    for range_ in ("from {minimum} to {maximum}", "between {minimum} and {maximum}", "{minimum} to {maximum}"):
+        sentence = sentence.replace(range_, end)
+    return sentence
 
 
 def _shown(value: Any) -> str:

@@ -31,7 +31,7 @@ def _moment(value: Any) -> str | None:
 
 
 def _whole(value: Any) -> str | None:
-    good = isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    good = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
     return None if good else "a whole number, 0 or more"
 
 
@@ -56,7 +56,7 @@ def _span(value: Any) -> str | None:
 
 
 def _values(value: Any) -> str | None:
-    good = isinstance(value, list) and value and all(isinstance(v, str | int | float | bool) for v in value)
+    good = isinstance(value, list) and value and all(isinstance(v, str | bool) or bounds.is_number(v) for v in value)
     return None if good else "a list of texts, numbers or booleans, at least one"
 
 

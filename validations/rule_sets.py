@@ -11,7 +11,8 @@ from lro import Problem
 
 from .faults import BadRules
 from .models import RuleSet, RuleSetVersion
-from .rule_documents import Rule, from_yaml, read_rules
+from .rule_documents import Rule, read_rules
+from .yaml_texts import from_yaml
 
 
 def as_problem(bad: BadRules) -> Problem:

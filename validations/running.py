@@ -12,7 +12,7 @@ from . import reports
 from .batches import Batch
 from .bounds import without_zone
 from .findings import Findings
-from .models import Run, Violation
+from .models import RuleSet, Run, Violation
 from .plans import Plan, State
 from .row_pass import RowPass
 from .table_rules import TableRules
@@ -116,7 +116,7 @@ class ValidationRun:
 
     def _record(self, result: dict[str, Any]) -> None:
         """With the last checkpoint: the row for the next run, and what is told of each rule and of the whole."""
-        if result["rule_set"] is not None:
+        if self._is_kept(result["rule_set"]):
             kept = {o["id"]: {key: o[key] for key in ("status", "failed", "share")} for o in result["outcomes"]}
             values = {"verdict": result["verdict"], "outcomes": kept, "dataset_name": result["dataset_name"]}
             values |= {"rule_set_id": result["rule_set"], "version": result["version"]}
@@ -125,6 +125,12 @@ class ValidationRun:
             self.op.event("validations.rule_done", {**outcome, "columns": outcome["columns"][:_MOST_DETAILS]})
         summary = {key: result[key] for key in ("verdict", "rows", "passed", "failed", "errored")}
         self.op.event("validations.completed", summary)
+
+    def _is_kept(self, rule_set: str | None) -> bool:
+        """Whether there is a rule set, which nobody can delete before the run is recorded."""
+        if rule_set is None:
+            return False
+        return RuleSet.objects.filter(pk=rule_set).select_for_update(no_key=True).first() is not None
 
     def _gate(self, result: dict[str, Any]) -> None:
         wanted = {"never": (), "error": ("error",), "warning": ("error", "warning")}[self.wanted["fail_on"]]

@@ -92,12 +92,18 @@ class Subject:
             )
             raise self.fault(key, "bad_bound", message) from None
         if not is_number:
-            low, high = low and bounds.moment(low, self.as_of), high and self._end_of(high)
+            low, high = low and self._moment("minimum"), high and self._end_of(high)
         return within(value, low, high)
+
+    def _moment(self, key: str) -> datetime:
+        try:
+            return bounds.moment(self.option(key), self.as_of)
+        except ValueError as error:  # as_of is near the end of time
+            raise self.fault(key, "bad_bound", str(error)) from None
 
     def _end_of(self, text: str) -> datetime:
         """The last instant of a bound: a day ends at its midnight."""
-        value = bounds.moment(text, self.as_of)
+        value = self._moment("maximum")
         is_day = bounds.is_whole_day(text) and value.time() == time()
         return value + timedelta(days=1, microseconds=-1) if is_day else value
 

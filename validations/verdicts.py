@@ -79,7 +79,7 @@ def _freshness(rule: Rule, measured: Measures, rows: int, as_of: datetime) -> tu
     newest = measured.get("newest")
     if newest is None:
         return False, None
-    return datetime.fromisoformat(newest) >= as_of - bounds.span(rule.options["max_age"]), newest
+    return datetime.fromisoformat(newest) >= bounds.before(as_of, rule.options["max_age"]), newest
 
 
 def _mean(rule: Rule, measured: Measures, rows: int, as_of: datetime) -> tuple[bool, Any]:

@@ -1,8 +1,9 @@
 """Statistical Reference Datasets (StRD) of the National Institute of Standards and Technology, with certified values.
 
 Source: https://www.itl.nist.gov/div898/strd/ (public domain). The certified values have 15 digits, computed with many
-more. The data are kept as they are published: as decimal text. (PiDigits is left out: the 5,000 numbers that its values
-are certified of are not the digits of pi, whose sum is 22,679.)
+more. The data are kept as they are published: as decimal text. (PiDigits is left out, as it cannot be computed: its
+certified mean, 4.5348, is that of a sum of 22,674, but the first 5,000 digits of pi come to 22,679, and those after
+the 3 to 22,677.)
 """
 
 from __future__ import annotations

@@ -27,8 +27,9 @@ def columns_of(rows: list[list[float]]) -> Any:
     return np.array(rows, float).T.copy()
 
 
+@pytest.mark.slow
 @given(tables)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_sums_of_products_are_exact_whatever_the_sizes(rows: list[list[float]]) -> None:
     sums = ExactProducts(len(rows[0]))
     sums.add(columns_of(rows))
@@ -39,7 +40,7 @@ def test_sums_of_products_are_exact_whatever_the_sizes(rows: list[list[float]]) 
 
 
 @given(tables, st.integers(0, 12), st.randoms(use_true_random=False))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_neither_order_nor_grouping_changes_them(rows: list[list[float]], cut: int, random: Any) -> None:
     whole, parts = ExactProducts(len(rows[0])), [ExactProducts(len(rows[0])) for _ in range(2)]
     whole.add(columns_of(rows))

@@ -195,6 +195,9 @@ SWEEPS: dict[str, tuple[dict[str, Any], tuple[int, str, str]]] = {
         (422, "too_many_points", "/grid"),
     ),
     "a bad value": ({"grid": {"option.strike": [100, -1]}}, (422, "bad_params", "/grid/option.strike")),
+    "a misspelled name": ({"grid": {"option.strik": [90, 100]}}, (422, "bad_params", "/grid/option.strik")),
+    "a name within a number": ({"grid": {"paths.x": [1, 2]}}, (422, "bad_params", "/grid/paths.x")),
+    "an empty name": ({"grid": {"": [1]}}, (422, "bad_params", "/grid/")),
     "an axis without values": ({"grid": {"option.strike": []}}, (400, "invalid", "/grid/option.strike")),
     "an unknown calculation": ({"calculation": "magic", "grid": {"x": [1]}}, (400, "invalid", "/calculation")),
     "a bad base": ({"base": {"paths": 1000}, "grid": {"seed": [1, 2]}}, (422, "bad_params", "/grid/seed")),
@@ -204,6 +207,17 @@ SWEEPS: dict[str, tuple[dict[str, Any], tuple[int, str, str]]] = {
 @pytest.mark.parametrize(("data", "refusal"), SWEEPS.values(), ids=list(SWEEPS))
 def test_a_sweep_refuses(post: Any, data: dict[str, Any], refusal: tuple[int, str, str]) -> None:
     assert problem(post("sweep", **{"base": {"option": OPTION, "paths": 1000}, **data})) == refusal
+
+
+def test_a_sweep_says_what_is_wrong_as_a_person_would(post: Any) -> None:
+    base = {"option": OPTION, "paths": 1000}
+    answers = [
+        post("sweep", base=base, grid=grid).json()["detail"] for grid in ({"option.strik": [1]}, {"paths": ["x"]})
+    ]
+    assert answers == [
+        "The calculation takes no 'option.strik'. Did you mean option.strike?",
+        "A point of the grid is not accepted: paths: A valid integer is required.",
+    ]
 
 
 # What the request cannot know

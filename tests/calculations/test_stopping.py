@@ -9,6 +9,7 @@ import pytest
 from django.test import Client
 
 from lro.models import Operation
+from lro.runtime import control, executor, resources
 from lro.runtime.context import OperationContext
 from lro.testing import run_attempt, run_due
 from tests.calculations.conftest import client_of
@@ -67,6 +68,35 @@ def test_a_wish_that_comes_before_the_first_block_gives_the_answer_of_one(client
     assert stop(client, operation.pk).status_code == 200  # a repeat is harmless
     run_due()
     assert Operation.objects.get(pk=operation.pk).result["paths"] == 2 * 1024
+
+
+@pytest.mark.parametrize("source", ["start", "checkpoint"])
+def test_a_retry_by_hand_wants_the_whole_answer(client: Client, alice: Any, source: str) -> None:
+    data = {"option": OPTION, "paths": 64_000, "block_paths": 1024, "shards": 2}
+    operation = run_attempt("calculations.monte-carlo", data, alice)
+    assert stop(client, operation.pk).status_code == 200
+    control.act("cancel", operation.pk, "alice")
+    run_due()
+    control.retry(operation.pk, "alice", source=source)
+    run_due()
+    resources.release_left()
+    found = Operation.objects.get(pk=operation.pk).result
+    assert not found["stopped_early"]
+    assert found["paths"] == 63 * 1024
+
+
+def test_a_retry_by_hand_can_be_stopped_again(client: Client, alice: Any) -> None:
+    data = {"option": OPTION, "paths": 64_000, "block_paths": 1024, "shards": 2}
+    operation = run_attempt("calculations.monte-carlo", data, alice)
+    stop(client, operation.pk)
+    control.act("cancel", operation.pk, "alice")
+    run_due()
+    control.retry(operation.pk, "alice", source="start")
+    executor.execute(operation.pk)
+    assert stop(client, operation.pk).status_code == 200
+    run_due()
+    resources.release_left()
+    assert Operation.objects.get(pk=operation.pk).result["stopped_early"]
 
 
 def test_one_that_has_not_begun_or_has_ended_is_not_stopped(client: Client, post: Any) -> None:

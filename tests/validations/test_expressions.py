@@ -105,14 +105,31 @@ def test_an_expression_means_what_sql_means(text: str, values: list[Any]) -> Non
         ("s ~ s", 1, "The regular expression must be a text in quotes."),
         ("CAST(a AS BLOB) = 1", 6, "There is no type VARBINARY; cast to DATE, TIMESTAMP, TEXT, INTEGER or DOUBLE."),
         ("(" * 300 + "a" + ")" * 300 + " = 1", 1, "It is nested too deeply."),
+        ("trim(s, 'a') = ''", 6, "TRIM takes no expression here."),
+        ("trim(LEADING FROM s) = ''", 19, "TRIM takes no position here."),
+        ('floor("x y", 1) = 0', 7, "FLOOR takes no decimals here."),
+        ("regexp_matches(s, 'A', 'i')", 1, "REGEXPLIKE takes no flag here."),
+        ("a BETWEEN SYMMETRIC 3 AND 1", 1, "BETWEEN takes no symmetric here."),
+        ("contains(s, 'a', 'b')", 1, "CONTAINS takes no json_scope here."),
         ("a = 1" + " OR a = 1" * 300, 1, "It has 2,705 characters; at most 2,000 are allowed."),
     ],
-    ids=range(22),
+    ids=range(28),
 )
 def test_what_may_not_be_said_is_refused_with_its_place(text: str, position: int, message: str) -> None:
     with pytest.raises(BadExpression) as caught:
         translate(text, SCHEMA, AS_OF)
     assert (caught.value.position, caught.value.message) == (position, message)
+
+
+def test_the_time_to_read_an_expression_does_not_double_with_each_level() -> None:
+    depth = 24
+    nested = "coalesce(" * depth + "born" + ", '2024-01-01')" * depth
+    assert ROWS.select(translate(f"{nested} < '2024-01-01'", SCHEMA, AS_OF).sum()).item() == 2
+
+
+def test_a_number_of_any_length_is_a_number() -> None:
+    text = f"a < {'9' * 400} AND a < {2**63 - 1} AND a < {2**63}"
+    assert ROWS.select(translate(text, SCHEMA, AS_OF))["a"].to_list() == [True, None, True]
 
 
 def test_a_regular_expression_that_cannot_be_read_is_refused_in_the_request() -> None:

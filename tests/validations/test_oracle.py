@@ -90,7 +90,8 @@ def memory_table(rows: list[dict[str, Any]], part: int) -> MemoryTable:
     return MemoryTable({name: (kind, [row[name] for row in rows]) for name, kind in KINDS.items()}, part)
 
 
-@settings(max_examples=35, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.slow
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=ROWS, others=ROWS, rules=RULES, part=st.integers(1, 25), cells=st.integers(1, 60), held=st.integers(1, 30))
 def test_every_rule_is_judged_as_row_by_row(
     alice: Any, rows: Any, others: Any, rules: Any, part: int, cells: int, held: int

@@ -99,6 +99,7 @@ def test_a_profile_that_is_killed_at_every_checkpoint_proposes_the_same(
     assert RuleSet.objects.get().version == 1
 
 
+@pytest.mark.slow
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=ROWS, part=st.integers(1, 25))
 def test_whatever_the_table_it_passes_what_it_proposed(alice: Any, rows: Any, part: int) -> None:

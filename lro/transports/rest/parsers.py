@@ -11,6 +11,7 @@ from rest_framework.parsers import JSONParser
 
 from ...conf import conf
 from ...exceptions import Problem
+from ...storable import is_text
 
 
 class BoundedJSONParser(JSONParser):
@@ -29,6 +30,8 @@ class BoundedJSONParser(JSONParser):
             raise ParseError(f"The body is not JSON: {error}") from None
         if "\0" in body.decode(errors="replace") or b"\\u0000" in body:
             raise ParseError("The JSON contains U+0000, which cannot be stored.")
+        if b"\\u" in body and not is_text(json.dumps(value, ensure_ascii=False)):
+            raise ParseError("The JSON contains half of a surrogate pair, which cannot be stored.")
         return value
 
 
