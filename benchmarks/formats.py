@@ -8,6 +8,7 @@ which only reads: openpyxl, a bare loop of orjson, pyarrow's `iter_batches`, and
 from __future__ import annotations
 
 import argparse
+import gc
 import gzip
 import os
 import random
@@ -167,16 +168,18 @@ def pack(path: Path, plain: Path) -> None:
 
 def read_by_import(path: Path) -> int:
     from uploads import inspection
+    from uploads.batches import tallied
     from uploads.column_types import TypeTally
     from uploads.parts import write_part
+    from uploads.reading_ahead import one_ahead
     from uploads.sources import source_of
 
     layout = inspection.inspect(path, path.name)
     source = source_of(path, layout, {})
     tally, rows = TypeTally(text_types=source.text_types), 0
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        for batch in source.batches(None):
-            tally.add(batch.table)
+    read = tallied(source.batches(None), tally)
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder, one_ahead(read) as batches:
+        for batch, _ in batches:
             write_part(batch.table, Path(folder) / f"{rows}.parquet")
             rows += batch.rows_read
     assert "integer" in tally.result().values()
@@ -255,7 +258,7 @@ class _WithoutPandas(MetaPathFinder):
 
 
 def read(reader: Callable[[Path], int], path: Path) -> None:
-    """In the child: a worker has its libraries loaded, so that is not counted."""
+    """In the child: a worker has its libraries loaded, so that is not counted, and leaves them out of collections."""
     import django
 
     sys.meta_path.insert(0, _WithoutPandas())
@@ -263,6 +266,7 @@ def read(reader: Callable[[Path], int], path: Path) -> None:
     import uploads.sources.parquet
     import uploads.sources.workbook  # noqa: F401
 
+    gc.freeze()
     began, worked = time.perf_counter(), time.process_time()
     rows = reader(path)
     print(rows, time.perf_counter() - began, time.process_time() - worked)

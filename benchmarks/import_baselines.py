@@ -11,25 +11,33 @@ import tempfile
 import time
 from collections.abc import Callable
 from datetime import date
+from importlib import import_module
 from pathlib import Path
+
+_IMPORTED = {"blocks": ["uploads.layout", "uploads.sources.delimited"], "duckdb": ["duckdb"], "reader": []}
 
 
 def blocks(path: Path, folder: Path) -> int:
-    """The same cutting, parsing, tallying and writing as the operation's, without an operation around it."""
-    from uploads.blocks import Cursor, blocks
+    """The same cutting, parsing, tallying and writing as the operation's, one block ahead too, without an operation.
+
+    The rejects go to a file, as somebody must find them.
+    """
+    from uploads.batches import tallied
     from uploads.column_types import TypeTally
     from uploads.layout import inspect
-    from uploads.parsing import parse
     from uploads.parts import write_part
-    from uploads.sources.delimited import BLOCK_BYTES
+    from uploads.reading_ahead import one_ahead
+    from uploads.sources.delimited import DelimitedSource
+    from uploads.table_schema import Schema
 
     layout, rows = inspect(path, path.name), 0
-    tally = TypeTally(layout.columns)
-    for number, block in enumerate(blocks(path, layout, Cursor.at_data(layout), block_bytes=BLOCK_BYTES)):
-        parsed = parse(block, layout)
-        tally.add(parsed.table)
-        write_part(parsed.table, folder / f"{number:06d}.parquet")
-        rows += parsed.table.num_rows
+    read = tallied(DelimitedSource(path, layout, Schema()).batches(None), TypeTally(layout.columns))
+    with (folder / "rejects.csv").open("w", newline="") as file, one_ahead(read) as batches:
+        rejects = csv.writer(file)
+        for number, (batch, _) in enumerate(batches):
+            write_part(batch.table, folder / f"{number:06d}.parquet")
+            rejects.writerows(vars(reject).values() for reject in batch.rejects)
+            rows += batch.table.num_rows
     return rows
 
 
@@ -61,6 +69,8 @@ def reader(path: Path, folder: Path) -> int:
 
 def measured(name: str, path: Path) -> dict[str, float]:
     folder = Path(tempfile.mkdtemp(prefix="lro-bench-"))
+    for module in _IMPORTED[name]:
+        import_module(module)  # a worker has them since its first import
     try:
         began, cpu = time.perf_counter(), time.process_time()
         rows = {"blocks": blocks, "duckdb": duckdb, "reader": reader}[name](path, folder)

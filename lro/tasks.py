@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -12,7 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from celery import Task, current_app
-from celery.signals import worker_ready, worker_shutting_down
+from celery.signals import worker_process_init, worker_ready, worker_shutting_down
 from celery.worker import state
 from celery.worker.request import Request
 from django.db import DatabaseError, InterfaceError, close_old_connections, connection
@@ -53,6 +54,12 @@ def declare() -> None:
         if cls.name not in current_app.tasks:
             task = type(cls.__name__, (OperationCeleryTask,), {"name": cls.name, "__module__": cls.__module__})
             current_app.register_task(task())
+
+
+@worker_process_init.connect
+def _leave_what_is_loaded(**_: Any) -> None:
+    """No garbage collection of a pool process looks at the modules again: work that makes many objects starts many."""
+    gc.freeze()
 
 
 def _rescue(pid: int) -> None:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any
 
 from lro import Fail, OperationContext
 
 from . import parts
-from .batches import Batch, Source
+from .batches import Batch, Source, tallied
 from .column_types import TypeTally
 from .models import Dataset, Part
 from .progress import Progress
+from .reading_ahead import one_ahead
 from .refusals import Refusal
 from .reject_limits import RejectLimit
 from .table_schema import Schema
@@ -50,16 +51,17 @@ class BatchRun:
         """Raises Fail where there are too many rejects, or the file cannot be read any further."""
         self._report()
         self.remove_leftovers()
-        for batch in self._batches():
-            self.op.check()
-            self.judge()
-            self._take(batch)
-            self._report()
+        with one_ahead(self._read()) as batches:
+            for batch, tally in batches:
+                self.op.check()
+                self.judge()
+                self._take(batch, tally)
+                self._report()
         return self.done
 
-    def _batches(self) -> Iterator[Batch]:
+    def _read(self) -> Generator[tuple[Batch, TypeTally], None, None]:
         try:
-            yield from self.source.batches(self.done.source)
+            yield from tallied(self.source.batches(self.done.source), self.done.tally.copy(), self.schema)
         except Refusal as refusal:
             raise Fail(refusal.code, refusal.message) from refusal
 
@@ -89,15 +91,14 @@ class BatchRun:
             return self.last_part == _LAST_PART
         return self.first_part <= int(number) <= self.last_part
 
-    def _take(self, batch: Batch) -> None:
+    def _take(self, batch: Batch, tally: TypeTally) -> None:
         kept = batch.rejects[: self.limit.room(self.done.recorded)]
         for reject in kept:
             self.op.reject(
                 reject.line, reject.code, reject.message, column=reject.column, raw=reject.raw, offset=reject.offset
             )
-        known = [name for name in batch.table.column_names if name in self.schema]
-        self.done.tally.add(batch.table.drop_columns(known))
         part = self._write_part(batch.table)
+        self.done.tally = tally
         self.done.advance(batch, len(kept), part)
         self.op.checkpoint(self.cursor(), save=lambda: Part.objects.create(**part) if part else None)
         self._tell(batch)

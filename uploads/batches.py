@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Generator, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from .column_types import TypeTally
 
 RAW_BYTES = 1024
 
@@ -49,3 +52,12 @@ class Source(Protocol):
 
     def batches(self, cursor: dict[str, Any] | None) -> Iterator[Batch]:
         """The rows from `cursor` on, or all. Raises `Refusal` where the file cannot be read any further."""
+
+
+def tallied(
+    batches: Iterable[Batch], tally: TypeTally, declared: Container[str] = ()
+) -> Generator[tuple[Batch, TypeTally], None, None]:
+    """The batches, each with the tally of all rows up to its end; `declared` are the columns that are not tallied."""
+    for batch in batches:
+        tally.add(batch.table.drop_columns([name for name in batch.table.column_names if name in declared]))
+        yield batch, tally.copy()

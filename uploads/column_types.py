@@ -91,6 +91,10 @@ class TypeTally:
             self.nulls[name] += other.nulls.get(name, other.rows)
         self.rows += other.rows
 
+    def copy(self) -> "TypeTally":
+        """One that further rows do not change."""
+        return self.from_json(self.to_json())
+
     def result(self) -> dict[str, str]:
         """The type word of each column; a column without any value is a string."""
         return {name: self._type(name) for name in self.fits}

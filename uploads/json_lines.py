@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import accumulate
@@ -19,7 +20,6 @@ from .refusals import Refusal
 
 MAX_LINE = 2**20
 MAX_KEY = 255
-_GROUP = 16
 _BOM = b"\xef\xbb\xbf"
 _KINDS = {list: "an array", str: "a string", bool: "a boolean", int: "a number", float: "a number", type(None): "null"}
 
@@ -56,12 +56,13 @@ class Objects:
         return self.lines.data.split(b"\n")
 
     @cached_property
-    def _starts(self) -> list[int]:
-        return list(accumulate((len(text) + 1 for text in self.texts), initial=self.lines.offset))
+    def _lengths(self) -> list[int]:
+        """The bytes of all lines before each, without their line ends."""
+        return list(accumulate(map(len, self.texts), initial=0))
 
     def place(self, index: int) -> tuple[int, int, bytes]:
         """Number, byte offset and text of the line of this index."""
-        return self.lines.line + index, self._starts[index], self.texts[index]
+        return self.lines.line + index, self.lines.offset + self._lengths[index] + index, self.texts[index]
 
 
 def inspect(path: Path, compression: str) -> Layout:
@@ -132,29 +133,32 @@ def parse(lines: Lines) -> Objects:
     if lines.is_cut:
         found.rejects.append(_too_long(lines.data, lines.line, lines.offset))
         return found
-    is_usual = b"\\u0000" not in lines.data
-    for first in range(0, len(found.texts), _GROUP):
-        group = range(first, min(first + _GROUP, len(found.texts)))
-        if not (is_usual and _take_usual(found, group)):
-            for index in group:
-                _take(found, index)
+    texts = found.texts
+    if b"\\u0000" in lines.data or max(map(len, texts)) > MAX_LINE:
+        for index in range(len(texts)):
+            _take(found, index)
+    else:
+        _take_runs(found)
     return found
 
 
-def _take_usual(found: Objects, group: range) -> bool:
-    """Take a few lines at once if each is an object of a usual length; False, and nothing taken, if one is not."""
-    texts = found.texts[group.start : group.stop]
-    if max(map(len, texts)) > MAX_LINE:
-        return False
-    try:
-        rows = list(map(orjson.loads, texts))
-    except ValueError:
-        return False
-    if set(map(type, rows)) != {dict}:
-        return False
-    found.rows += rows
-    found.indices += group
-    return True
+def _take_runs(found: Objects) -> None:
+    """Take the lines up to one that is no JSON at once, that line by itself, and so on."""
+    rest, first = iter(found.texts), 0
+    while first < len(found.texts):
+        run: list[Any] = []
+        with suppress(ValueError):
+            run.extend(map(orjson.loads, rest))  # keeps what came before an error
+        if set(map(type, run)) <= {dict}:
+            found.rows += run
+            found.indices += range(first, first + len(run))
+        else:
+            for index in range(first, first + len(run)):
+                _take(found, index)
+        first += len(run)
+        if first < len(found.texts):
+            _take(found, first)
+        first += 1
 
 
 def _take(found: Objects, index: int) -> None:

@@ -20,9 +20,9 @@ from ..events.progress import Meter
 from ..exceptions import Interrupted, LeaseLost, Wait
 from ..lifecycle.leases import held_by
 from ..lifecycle.removal import discard_file
-from ..models import Artifact, Operation, Reject, Resource
+from ..models import Artifact, Operation, Resource
 from ..storable import storable
-from . import fan_out, resources
+from . import fan_out, rejects, resources
 from .heartbeat import Heartbeat
 from .resources import Holdings
 
@@ -114,7 +114,7 @@ class OperationContext:
         offset: int | None = None,
     ) -> None:
         """Set one input item aside: `position` is its line or index. It is written with the next checkpoint."""
-        self._rejects.append(reject_row(position, code, message, column=column, raw=raw, offset=offset))
+        self._rejects.append(rejects.row(position, code, message, column=column, raw=raw, offset=offset))
         self.rejected += 1
         self._meter.rejected = self.rejected
 
@@ -231,7 +231,7 @@ class OperationContext:
             room = None if limit is None else max(0, limit - before)
             count, some = fan_out.copy_rejects(child.pk, self.id, room, first)
             if count:
-                news = reject_news([vars(reject) for reject in some], before + count) | {"count": count}
+                news = rejects.news([vars(reject) for reject in some], before + count) | {"count": count}
                 self._write("reject", news, rejected=F("rejected") + count)
         self.rejected = self._meter.rejected = before + count
 
@@ -252,8 +252,7 @@ class OperationContext:
                 if Operation.objects.filter(mine, pk=self.id, checkpoints=number).exists():
                     return  # the connection broke in COMMIT, and the commit had gone through
                 raise LeaseLost
-            rows = (Reject(operation_id=self.id, **reject) for reject in self._rejects)
-            Reject.objects.bulk_create(rows, batch_size=1000)
+            rejects.insert(self.id, self._rejects)
             if save is not None:
                 save()
 
@@ -276,14 +275,13 @@ class OperationContext:
             late, count = _cursor(cursor()), len(self._rejects)
             if not self._advance(mine, {"checkpoint": late, "rejected": F("rejected") + count}):
                 raise LeaseLost
-            rejects = (Reject(operation_id=self.id, **reject) for reject in self._rejects)
-            Reject.objects.bulk_create(rejects, batch_size=1000)
+            rejects.insert(self.id, self._rejects)
         return late
 
     def _advance(self, where: Q, changes: dict[str, Any]) -> bool:
         if not self._rejects:
             return bool(Operation.objects.filter(where, pk=self.id).update(**changes))
-        news = reject_news(self._rejects, self.rejected)
+        news = rejects.news(self._rejects, self.rejected)
         return journal.append(self.id, [("reject", news)], where=where, **changes) is not None
 
     def _keep(self, resource: Resource, name: str, values: dict[str, Any]) -> tuple[Artifact, list[Resource]]:
@@ -313,23 +311,3 @@ class OperationContext:
 
 def _cursor(value: Any) -> Any:
     return storable(value, what="checkpoint", max_bytes=conf().input_max_bytes)
-
-
-def reject_row(
-    position: int, code: str, message: str, *, column: str = "", raw: str = "", offset: int | None = None
-) -> dict[str, Any]:
-    """The columns of a reject, made storable."""
-    return {
-        "position": position,
-        "offset": offset,
-        "column": column[:255],
-        "code": code,
-        "message": message.replace("\0", "�"),
-        "raw": raw[:1024].replace("\0", "�"),
-    }
-
-
-def reject_news(rejects: list[dict[str, Any]], total: int) -> dict[str, Any]:
-    """What the event of new rejects tells: how many, how many in all, and the first few."""
-    sample = [{name: row[name] for name in ("position", "code", "message")} for row in rejects[:5]]
-    return {"count": len(rejects), "total": total, "sample": sample}

@@ -15,10 +15,10 @@ from ..conf import conf
 from ..events import journal
 from ..exceptions import Interrupted, ItemFailed, LeaseLost, RejectItem, Snooze, Wait
 from ..lifecycle.leases import held_by
-from ..models import Operation, Reject
+from ..models import Operation
 from ..states import State
 from ..storable import storable
-from .context import reject_news, reject_row
+from . import rejects
 from .sources import Keyed, Place
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ class Batch:
 
     def _as_row(self, reject: RejectItem, key: Any, item: Any) -> dict[str, Any]:
         raw = reject.raw if reject.raw is not None else str(key if self._source.is_keyed else item)
-        return reject_row(self.place.done, reject.code, reject.message, column=reject.column, raw=raw)
+        return rejects.row(self.place.done, reject.code, reject.message, column=reject.column, raw=raw)
 
     def _is_endless(self, error: Exception) -> bool:
         """Whether there was a deadlock or the like too often; a lost connection has a limit of its own, by time."""
@@ -128,10 +128,10 @@ class Batch:
     def _write(self, *, at_once: bool) -> None:
         """One statement for cursor, counters and progress, and the events of them."""
         op, count = self._op, len(self.rejects)
-        Reject.objects.bulk_create((Reject(operation_id=op.id, **row) for row in self.rejects), batch_size=1000)
+        rejects.insert(op.id, self.rejects)
         entries, changes = self._run.progress(self.place, at_once=at_once)
         if count:
-            entries.insert(0, ("reject", reject_news(self.rejects, op.rejected + count)))
+            entries.insert(0, ("reject", rejects.news(self.rejects, op.rejected + count)))
         cursor = storable(asdict(self.place), what="checkpoint", max_bytes=conf().input_max_bytes)
         changes |= {"checkpoint": cursor, "rejected": F("rejected") + count}
         if journal.append(op.id, entries, where=held_by(op._held.fence), **changes) is None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from celery import current_app
+from celery import current_app, signals
 from django.db.models.functions import Now
 
 from lro import tasks
@@ -89,3 +90,11 @@ def test_a_worker_is_deaf_where_messages_wait_and_a_free_process_receives_none(
     monkeypatch.setattr(tasks, "_DEAF_SECONDS", 60.0)
     assert not warden._is_deaf(busy=1), "it was silent for a moment only"
     executor.execute(operation.pk)
+
+
+def test_a_pool_process_leaves_what_is_loaded_out_of_its_garbage_collections() -> None:
+    signals.worker_process_init.send(sender=None)
+    try:
+        assert gc.get_freeze_count() > 100_000
+    finally:
+        gc.unfreeze()
