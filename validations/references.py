@@ -60,7 +60,7 @@ class Reference:
         frames: list[Any] = []
         for part in range(len(self.dataset.part_rows)):
             self.check()
-            frame = pl.DataFrame(pl.from_arrow(self.dataset.read(part, self.columns)))
+            frame = self.dataset.read_frame([part], self.columns)
             keys = keys_of(frame, self.columns, 1, keeps_nulls=False, cast=self.dtypes)
             frames.append(self.of_bucket(keys, bucket).drop(ROW).unique())
             if len(frames) == 50:
