@@ -64,6 +64,8 @@ class Bootstrap(Calculation):
         self._block_resamples = max(1, _BLOCK_DRAWS // self.rows)
         self.blocks = math.ceil(self.total / self._block_resamples)
         self._without_each = self.statistic.without_each(*self.data)
+        at_once = max(1, _AT_ONCE_DRAWS // self.rows)
+        self._drawn = [np.empty((at_once, self.rows)) for _ in self.data]
 
     def units(self, blocks: int) -> int:
         return min(self.total, blocks * self._block_resamples)
@@ -78,9 +80,12 @@ class Bootstrap(Calculation):
         rng = generator(self.seed, block)
         left = self.units(block + 1) - self.units(block)
         while left:
-            count = min(left, max(1, _AT_ONCE_DRAWS // self.rows))
+            count = min(left, len(self._drawn[0]))
             places = rng.integers(0, self.rows, (count, self.rows), dtype=np.uint32)
-            found = self.statistic.of(*(column[places] for column in self.data))
+            # Into the same memory each time: new memory, which the system has to clear, costs a fifth of the speed.
+            for column, drawn in zip(self.data, self._drawn, strict=True):
+                column.take(places, out=drawn[:count], mode="clip")
+            found = self.statistic.of(*(drawn[:count] for drawn in self._drawn))
             tally.values += found[np.isfinite(found)].tolist()  # a resample may lack what the statistic needs
             left -= count
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.special import ndtr
@@ -33,7 +34,7 @@ class Option:
     def discount(self) -> float:
         return math.exp(-self.rate * self.maturity)
 
-    @property
+    @cached_property
     def reference(self) -> float:
         """The price, or where there is no formula, that of the geometric mean: what paths are compared with."""
         return self._geometric() if self.kind == "asian" else self._black_scholes()

@@ -47,6 +47,12 @@ class Dataset(Protocol):
         In a worker only: pyarrow may not be used before a worker forks.
         """
 
+    def read_frame(self, parts: Sequence[int], columns: Sequence[str] | None = None) -> Any:
+        """Some parts, one below the other, as a `polars.DataFrame`: of the same types, and read in half the time.
+
+        In a worker only.
+        """
+
 
 Finder = Callable[[UUID], Dataset | None]
 _finders: list[Finder] = []

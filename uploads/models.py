@@ -136,6 +136,13 @@ class Dataset(models.Model):
         paths, types = self._known
         return read_part(paths[part], types, columns)
 
+    def read_frame(self, parts: Sequence[int], columns: Sequence[str] | None = None) -> Any:
+        """Some parts, one below the other, as a `polars.DataFrame` with the columns' types."""
+        from .frames import read_parts
+
+        paths, types = self._known
+        return read_parts([paths[part] for part in parts], types, columns)
+
     @cached_property
     def _known(self) -> tuple[list[Path], dict[str, str]]:
         """The files and the columns' types, asked once for all parts: a dataset that is read is ready."""

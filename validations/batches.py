@@ -6,9 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import polars as pl
-import pyarrow as pa
-
 from lro import datasets
 
 #: Larger ones are no quicker, and one is the most that a stop waits for. A part is made of some MB of a file: so many
@@ -43,5 +40,4 @@ def batches_of(part_rows: Sequence[int], columns: int) -> list[Batch]:
 
 def read(dataset: datasets.Dataset, batch: Batch, columns: Sequence[str]) -> Any:
     """The batch as a polars DataFrame of these columns."""
-    tables = [dataset.read(part, columns) for part in batch.parts]
-    return pl.from_arrow(pa.concat_tables(tables), rechunk=False)
+    return dataset.read_frame(batch.parts, columns)

@@ -71,7 +71,7 @@ class Reference:
         frames: list[Any] = []
         for part in range(len(self.dataset.part_rows)):
             self.check()
-            frame = pl.DataFrame(pl.from_arrow(self.dataset.read(part, self.columns)))
+            frame = self.dataset.read_frame([part], self.columns)
             keys = keys_of(frame, self.columns, 1, keeps_nulls=False, cast=self.dtypes)
             frames.append(self.of_bucket(keys, bucket).drop(ROW).unique())
             if len(frames) == 50:
@@ -89,8 +89,11 @@ class Reference:
 
     def missing(self, keys: Any, held: Any, bucket: int = 0) -> Any:
         """The numbers of the rows whose key is not among those of the bucket, ascending."""
+        own = self.of_bucket(keys, bucket)
+        if len(self.dtypes) == 1 and self.dtypes[0] != pl.String():  # of texts a join is three times as quick
+            return own.filter(~pl.col("0").is_in(held["0"].implode()))[ROW]
         names = [str(index) for index in range(len(self.dtypes))]
-        return self.of_bucket(keys, bucket).join(held, on=names, how="anti")[ROW].sort()
+        return own.join(held, on=names, how="anti")[ROW].sort()
 
     def missing_by_bucket(self, readings: Any) -> Iterator[Any]:
         """Of a dataset with more keys than are held: the missing rows of each reading, for each bucket."""

@@ -17,7 +17,7 @@ import polars as pl
 
 from .keys import ROW, are_among, hashes_of
 
-#: Hashes that are held at once (64 MB, and as much again to sort them), and distinct keys.
+#: Hashes that are held at once (64 MB), and distinct keys.
 HELD_HASHES, HELD_KEYS = 8_000_000, 1_000_000
 Check = Callable[[], object]
 
@@ -63,10 +63,12 @@ class HashFile:
         """Of exact values: what repeats an earlier one."""
         count, found = 0, np.empty(0, dtype=np.int64)
         for places, values in self._buckets(check):
-            repeated = _repeated(values)
+            repeated = _repeated(values if places is None else values.copy())
             check()
             if not len(repeated):
                 continue
+            if places is None:
+                self._put_back(values)
             order = _in_order(values, repeated)
             check()
             again = order[1:][values[order][1:] == values[order][:-1]]
@@ -78,6 +80,11 @@ class HashFile:
     def _row(self, place: int) -> int:
         """The number of the row whose key stands there; rows stand in their order."""
         return int(np.fromfile(self.rows_path, dtype=np.int64, count=1, offset=8 * place)[0])
+
+    def _put_back(self, values: Any) -> None:
+        """All of them as they stand in the file, in the memory that they were sorted in: new memory costs more."""
+        with self.path.open("rb") as file:
+            file.readinto(values.data.cast("B"))
 
     @property
     def size(self) -> int:
@@ -111,9 +118,9 @@ def _mixed(values: Any) -> Any:
 
 
 def _repeated(hashes: Any) -> Any:
-    """Those that are there more than once, ascending."""
-    ordered = np.sort(hashes)
-    again = ordered[1:][ordered[1:] == ordered[:-1]]
+    """Those that are there more than once, ascending. Sorts what it is given."""
+    hashes.sort()
+    again = hashes[1:][hashes[1:] == hashes[:-1]]
     return again[np.concatenate([[True], again[1:] != again[:-1]])] if len(again) else again
 
 

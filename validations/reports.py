@@ -31,7 +31,7 @@ def write(op: OperationContext, plan: Plan, result: dict[str, Any]) -> None:
     folder = op.tempfile()
     folder.mkdir()
     report = {**result, "violations": samples}
-    (folder / "report.json").write_text(json.dumps(report, ensure_ascii=False, indent=1), encoding="utf-8")
+    (folder / "report.json").write_text(json.dumps(report, ensure_ascii=False), encoding="utf-8")
     said = {rule.id: rule.message for rule in plan.rules}
     (folder / "report.html").write_text(page(result, samples, said), encoding="utf-8")
     _write_csv(folder / "violations.csv", plan, samples)

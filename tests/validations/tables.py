@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 from uuid import UUID, uuid4
 
+import polars as pl
 import pyarrow as pa
 
 from lro import datasets
@@ -51,6 +52,9 @@ class MemoryTable:
         self.reads += 1
         rows = self.table.slice(part * self.part, self.part)
         return rows if columns is None else rows.select(list(columns))
+
+    def read_frame(self, parts: Sequence[int], columns: Sequence[str] | None = None) -> Any:
+        return pl.from_arrow(pa.concat_tables([self.read(part, columns) for part in parts]))
 
 
 _tables: dict[UUID, MemoryTable] = {}
