@@ -121,8 +121,8 @@ class ValidationRun:
             values = {"verdict": result["verdict"], "outcomes": kept, "dataset_name": result["dataset_name"]}
             values |= {"rule_set_id": result["rule_set"], "version": result["version"]}
             Run.objects.update_or_create(operation_id=self.op.id, defaults=values)
-        for outcome in result["outcomes"]:
-            self.op.event("validations.rule_done", {**outcome, "columns": outcome["columns"][:_MOST_DETAILS]})
+        done = ({**outcome, "columns": outcome["columns"][:_MOST_DETAILS]} for outcome in result["outcomes"])
+        self.op.event("validations.rule_done", *done)
         summary = {key: result[key] for key in ("verdict", "rows", "passed", "failed", "errored")}
         self.op.event("validations.completed", summary)
 

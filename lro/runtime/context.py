@@ -99,9 +99,10 @@ class OperationContext:
         """A result so far, for the people who watch: what the work would answer if it ended now."""
         self._append("partial", data)
 
-    def event(self, kind: str, data: dict[str, Any]) -> None:
-        """A fact of the module's own, named `module.something`."""
-        self._append(kind, data)
+    def event(self, kind: str, *data: dict[str, Any]) -> None:
+        """A fact of the module's own, named `module.something`; several of one kind are written together, in order."""
+        if data:
+            self._append(kind, *data)
 
     def reject(
         self,
@@ -235,12 +236,12 @@ class OperationContext:
                 self._write("reject", news, rejected=F("rejected") + count)
         self.rejected = self._meter.rejected = before + count
 
-    def _append(self, kind: str, data: dict[str, Any]) -> None:
+    def _append(self, kind: str, *data: dict[str, Any]) -> None:
         self.check()
-        self._persevere(lambda: self._write(kind, data))
+        self._persevere(lambda: self._write(kind, *data))
 
-    def _write(self, kind: str, data: dict[str, Any], **changes: Any) -> None:
-        if journal.append(self.id, [(kind, data)], where=held_by(self._held.fence), **changes) is None:
+    def _write(self, kind: str, *data: dict[str, Any], **changes: Any) -> None:
+        if journal.append(self.id, [(kind, each) for each in data], where=held_by(self._held.fence), **changes) is None:
             raise LeaseLost
 
     def _commit(self, cursor: Any, number: int, save: Callable[[], object] | None) -> None:

@@ -39,6 +39,12 @@ def test_an_operation_runs_to_its_result(alice: Any) -> None:
     assert told == ["created", "started", "progress", "succeeded"]
 
 
+def test_facts_that_are_told_together_keep_their_order(alice: Any) -> None:
+    told = run_attempt("probe.facts", {"facts": 3}, alice).events.filter(kind="probe.told")
+    assert list(told.order_by("sequence").values_list("data", flat=True)) == [{"fact": 0}, {"fact": 1}, {"fact": 2}]
+    assert "probe.told" not in kinds(run_attempt("probe.facts", {"facts": 0}, alice))
+
+
 def test_a_failure_of_its_own_is_final_and_says_why(alice: Any) -> None:
     operation = run_attempt("probe.fails", {}, alice)
     assert operation.state == "failed"

@@ -292,6 +292,14 @@ class Replaces(OnThing):
     max_active_per_owner = 3
 
 
+@register("probe.facts")
+class Facts(OperationTask):
+    """Tells facts of its own together."""
+
+    def run(self, op: OperationContext, *, facts: int) -> None:
+        op.event("probe.told", *({"fact": number} for number in range(facts)))
+
+
 @register("probe.whole")
 class Whole(OperationTask):
     """Uses every verb that there is, and fails once on its way."""
