@@ -29,7 +29,7 @@ POSTGRES_SETTINGS = {
     "log_checkpoints": "off",
 }
 # A predecessor that was killed is still letting go of the data directory.
-POSTGRES_RELEASING = ("postmaster.pid", "shared memory block")
+POSTGRES_RELEASING = ("postmaster.pid", "Is another postmaster", "is shutting down", "shared memory block")
 
 
 class EmbeddedError(Exception):

@@ -54,12 +54,12 @@ CUTS = [
     Cut("the module parses", "uploads/batch_run.py", "in kept:\n            self.op", "in []:\n            self.op"),
     Cut("the module writes parts", "uploads/batch_run.py", "if not table.num_rows:", "if table.num_rows:"),
     Cut("the module reports", "uploads/batch_run.py", "self.op.progress(", "dict(done="),
-    Cut("the checkpoint keeps the rejects", "lro/runtime/context.py", "Reject.objects.bulk_create(", "dict(rows="),
+    Cut("the checkpoint keeps the rejects", "lro/runtime/rejects.py", "_copy(operation_id, rejects)", "pass"),
     Cut(
         "the checkpoint saves for the module",
         "lro/runtime/context.py",
-        "                save()\n",
-        "                pass\n",
+        "save()\n\n    def _commit_late(",
+        "pass\n\n    def _commit_late(",
     ),
     Cut(
         "the heartbeat beats",

@@ -18,7 +18,9 @@ const upload = new tus.Upload(createReadStream(path), {
     return status === 0 || status >= 500 || status === 409 || status === 423;
   },
   onSuccess({ lastResponse }) {
-    say({ url: upload.url, operation: lastResponse.getHeader("Operation-Id"), retries });
+    const line = { url: upload.url, operation: lastResponse.getHeader("Operation-Id"), retries };
+    // A connection that was cut on one side only would keep this process for minutes.
+    process.stdout.write(JSON.stringify(line) + "\n", () => process.exit(0));
   },
   onError(error) {
     say({ error: String(error), retries });

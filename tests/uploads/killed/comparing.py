@@ -93,7 +93,8 @@ def _kill(stack: Stack, identifier: str, percent: float, size: int, chance: rand
         family = list(Operation.objects.using(ALIAS).filter(root_id=identifier))
         if next(row for row in family if str(row.pk) == identifier).is_terminal:
             return None
-        busy = [row for row in family if row.state in HELD and _reads(row)]
+        # Who is killed again and again without a checkpoint between is put into quarantine, and rightly.
+        busy = [row for row in family if row.state in HELD and _reads(row) and not row.crashes]
         if busy and 100 * sum(_done_bytes(row) for row in family) / size >= percent:
             lost = _stop_and_kill(chance.choice(busy))
             if lost is not None:
