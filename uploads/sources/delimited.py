@@ -14,8 +14,13 @@ from ..layout import Layout
 from ..ranges import Range
 from ..table_schema import Schema
 
-#: A checkpoint costs some 6 ms of processor time and a block of this size 45: half of it would cost a tenth more.
-BLOCK_BYTES = 4 * 2**20
+#: At most. A checkpoint costs some 6 ms of processor time: with half of it, large files came in a seventh more slowly.
+BLOCK_BYTES = 8 * 2**20
+
+
+def block_bytes(path: Path) -> int:
+    """How much of a file is read at once: of a smaller one less, so that its progress is seen too."""
+    return min(BLOCK_BYTES, max(2 * 2**20, path.stat().st_size // 16))
 
 
 class DelimitedSource:
@@ -29,7 +34,7 @@ class DelimitedSource:
     def batches(self, cursor: dict[str, Any] | None) -> Iterator[Batch]:
         start = blocks.Cursor(**cursor) if cursor else self.first
         with open_unpacked(self.path, self.layout.compression) as file:
-            for block in blocks.cut(file, self.layout, start, block_bytes=BLOCK_BYTES, stop=self.stop):
+            for block in blocks.cut(file, self.layout, start, block_bytes=block_bytes(self.path), stop=self.stop):
                 parsed = parsing.parse(block, self.layout, self.schema)
                 yield Batch(parsed.table, parsed.rejects, vars(block.end), self._fraction(file, block))
 

@@ -18,7 +18,7 @@ from lro.models import Operation
 from lro.states import HELD
 from tests.end_to_end.stack import ALIAS, Stack
 from tests.uploads.generator import Truth
-from uploads.sources.delimited import BLOCK_BYTES
+from uploads.sources.delimited import block_bytes
 
 
 class Outcome(NamedTuple):
@@ -80,15 +80,16 @@ def hurt(stack: Stack, path: Path, chance: random.Random, kills: int, **fields: 
     identifier = stack.upload(stack.client(), path, **fields)["id"]
     repeated: list[float] = []
     for percent in sorted(chance.uniform(1, 95) for _ in range(kills)):
-        if (lost := _kill(stack, identifier, percent, path.stat().st_size, chance)) is None:
+        if (lost := _kill(stack, identifier, percent, path, chance)) is None:
             break  # it ended before
         repeated.append(lost)
     operation = stack.await_end(identifier, within=900)
     return Hurt(outcome_of(stack, operation), len(repeated), repeated, time.monotonic() - began)
 
 
-def _kill(stack: Stack, identifier: str, percent: float, size: int, chance: random.Random) -> float | None:
+def _kill(stack: Stack, identifier: str, percent: float, path: Path, chance: random.Random) -> float | None:
     """Wait until so much is imported, kill one of the processes; the blocks that it had read beyond its checkpoint."""
+    size, block = path.stat().st_size, block_bytes(path)
     while True:
         family = list(Operation.objects.using(ALIAS).filter(root_id=identifier))
         if next(row for row in family if str(row.pk) == identifier).is_terminal:
@@ -96,7 +97,7 @@ def _kill(stack: Stack, identifier: str, percent: float, size: int, chance: rand
         # Who is killed again and again without a checkpoint between is put into quarantine, and rightly.
         busy = [row for row in family if row.state in HELD and _reads(row) and not row.crashes]
         if busy and 100 * sum(_done_bytes(row) for row in family) / size >= percent:
-            lost = _stop_and_kill(chance.choice(busy))
+            lost = _stop_and_kill(chance.choice(busy), block)
             if lost is not None:
                 return lost
         time.sleep(0.01)
@@ -114,7 +115,7 @@ def _done_bytes(row: Operation) -> int:
     return int(checkpoint["source"]["offset"]) - first
 
 
-def _stop_and_kill(row: Operation) -> float | None:
+def _stop_and_kill(row: Operation, block: int) -> float | None:
     """None where it was over before."""
     pid = int(row.worker.rsplit("/", 1)[1])
     try:
@@ -126,7 +127,7 @@ def _stop_and_kill(row: Operation) -> float | None:
     if read is None:
         return None
     stored: Any = Operation.objects.using(ALIAS).get(pk=row.pk).checkpoint
-    return max(0.0, (read - stored["source"]["offset"]) / BLOCK_BYTES)
+    return max(0.0, (read - stored["source"]["offset"]) / block)
 
 
 def _position(pid: int, upload: str) -> int | None:
