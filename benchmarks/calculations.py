@@ -11,6 +11,7 @@ import csv
 import itertools
 import logging
 import math
+import os
 import subprocess
 import sys
 import time
@@ -175,6 +176,7 @@ def measure_dataset(stack: Any, options: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
     import django
 
     began = time.monotonic()

@@ -70,7 +70,8 @@ class BatchRun:
 
     def _resume(self) -> Progress:
         if self.op.cursor is None:
-            self._own_parts().delete()
+            if self._own_parts().exists():  # begun anew; whoever lost its lease deletes nothing
+                self.op.checkpoint(None, save=lambda: self._own_parts().delete())
             return Progress(TypeTally(text_types=self.source.text_types))
         done = Progress.from_json(self.op.cursor)
         self.op.log(f"Going on after {done.rows_read:,} rows.")
@@ -86,10 +87,19 @@ class BatchRun:
 
     def _is_own(self, name: str) -> bool:
         """Whether no other process of this import writes that file: of unfinished ones that is not known."""
-        number = name.partition("-")[0]
+        number, _, writer = name.partition("-")
         if not number.isdigit():
             return self.last_part == _LAST_PART
-        return self.first_part <= int(number) <= self.last_part
+        return self.first_part <= int(number) <= self.last_part and not self._is_of_successor(writer)
+
+    def _is_of_successor(self, writer: str) -> bool:
+        """Whether a later attempt wrote it, while this one had lost its lease and did not know yet."""
+        operation, _, attempt = writer.removesuffix(".parquet").partition("-")
+        return operation == self._name and attempt.isdigit() and int(attempt) > self.op.attempt
+
+    @property
+    def _name(self) -> str:
+        return str(self.op.id)[-12:]
 
     def _take(self, batch: Batch, tally: TypeTally) -> None:
         kept = batch.rejects[: self.limit.room(self.done.recorded)]
@@ -109,7 +119,7 @@ class BatchRun:
             return None
         index = self.first_part + self.done.part
         # Each attempt writes under names of its own, so that a worker that lost its lease overwrites nothing.
-        name = f"{index:06d}-{str(self.op.id)[-12:]}-{self.op.attempt}.parquet"
+        name = f"{index:06d}-{self._name}-{self.op.attempt}.parquet"
         size, sha256 = parts.write_part(table, self.dataset.folder / name)
         row = {"dataset": self.dataset, "index": index, "file": name}
         return row | {"rows": table.num_rows, "bytes": size, "sha256": sha256}

@@ -30,8 +30,7 @@ class ValidationRun:
         self.plan = Plan.of(dataset, rules, _as_of(op, as_of))
         self.state = State.from_json(op.cursor)
         self.findings = Findings(op, self.state, wanted["max_violations"])
-        if op.cursor is None:
-            Violation.objects.filter(operation_id=op.id).delete()
+        _begin_anew(op)
 
     def run(self) -> dict[str, Any]:
         groups = _groups(self.plan.batches, self.wanted["rows_per_child"])
@@ -154,11 +153,17 @@ def run_part(
     """What a child does: read some batches, and hand its tally to the parent."""
     plan = Plan.of(dataset, rules, _as_of(op, as_of))
     state = State.from_json(op.cursor)
-    if op.cursor is None:
-        Violation.objects.filter(operation_id=op.id).delete()
+    _begin_anew(op)
     findings = Findings(op, state, max_violations)
     RowPass(op, plan, state, findings).run(plan.batches[first_batch : last_batch + 1])
     return {"rows": state.rows, "tally": state.tally.to_json()}
+
+
+def _begin_anew(op: OperationContext) -> None:
+    """Delete what an earlier run of it found, where there is one; whoever lost its lease deletes nothing."""
+    found = Violation.objects.filter(operation_id=op.id)
+    if op.cursor is None and found.exists():
+        op.checkpoint(None, save=found.delete)
 
 
 def _groups(batches: list[Batch], rows: int) -> list[list[Batch]]:

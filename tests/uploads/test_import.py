@@ -8,12 +8,14 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db.models import F
 from django.test import Client
 from rest_framework_simplejwt.tokens import AccessToken
 
 from lro.models import Operation
 from lro.models.operation import uuid7
 from lro.runtime import executor
+from lro.testing import strike
 from tests.uploads.generator import write_dirty_csv
 from uploads.models import Dataset, Upload
 from uploads.operations import Import
@@ -187,6 +189,37 @@ class TestAnIdempotencyKey:
         post(client, b"a\n1\n", headers=headers)
         answer = post(client, b"a\n2\n", headers=headers)
         assert (answer.status_code, answer.json()["code"]) == (422, "idempotency_mismatch")
+
+
+def test_whoever_lost_its_lease_deletes_nothing_of_its_successor(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It begins anew, as a retry from the start does, and another one has taken over before it comes to it."""
+    monkeypatch.setattr("uploads.sources.delimited.BLOCK_BYTES", 8)
+    failed = imported(post(client, b"a,b\n1,2\n3,4\n5\n", max_rejects="0"))
+    assert failed.state == "failed"
+    parts = Dataset.objects.get(operation_id=failed.pk).parts
+    before = list(parts.values_list("pk", flat=True))
+    assert before
+    client.post(f"/operations/{failed.pk}/retry", {"from": "start"}, content_type="application/json")
+    with strike("OperationContext.checkpoint", lambda: Operation.objects.update(fence=F("fence") + 1)):
+        executor.execute(failed.pk)
+    assert list(parts.values_list("pk", flat=True)) == before
+    Operation.objects.update(fence=F("fence") - 1)
+
+
+def test_files_of_a_later_attempt_are_not_taken_for_leftovers(client: Client) -> None:
+    answer = post(client, b"a\n1\n")
+    folder = Dataset(pk=uuid7()).folder
+    identifier = answer.json()["id"]
+    dataset = Dataset.objects.create(pk=folder.name, operation_id=identifier, name="d", sha256="")
+    folder.mkdir(parents=True)
+    names = [f"000007-{identifier[-12:]}-{attempt}.parquet" for attempt in (0, 2)]
+    for name in names:
+        (folder / name).write_bytes(b"")
+    executor.execute(identifier)
+    kept = {path.name for path in folder.iterdir()} - set(dataset.parts.values_list("file", flat=True))
+    assert kept == {names[1]}
 
 
 def test_an_import_that_is_stopped_at_each_checkpoint_ends_as_one_that_is_not(
