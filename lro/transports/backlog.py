@@ -9,8 +9,8 @@ from typing import Any
 
 from .frames import EventFrame, News
 
-#: From the first number of waiting frames on, progress is merged; at the second nothing more is taken.
-SLOW, FULL = 16, 256
+#: From the first number of frames that wait for a slow client on, progress is merged; at the second no more is taken.
+MANY, FULL = 16, 256
 
 
 @dataclass(slots=True)
@@ -25,7 +25,7 @@ class Waiting:
 
 
 class Backlog:
-    """Event frames in the order in which they came; progress that waits behind others is merged."""
+    """Event frames in the order in which they came; progress that waits for a slow client is merged."""
 
     def __init__(self) -> None:
         self._queue: deque[Waiting] = deque()
@@ -38,10 +38,10 @@ class Backlog:
         """Whether something of this operation waits."""
         return operation in self._last
 
-    def put(self, news: News, verbs: frozenset[str], owner_id: Any) -> bool:
+    def put(self, news: News, verbs: frozenset[str], owner_id: Any, *, is_slow: bool) -> bool:
         """Whether it was taken: False where it is full."""
         last = self._last.get(news.operation)
-        if last and news.is_progress and last.frame.is_progress and len(self._queue) >= SLOW:
+        if is_slow and last and news.is_progress and last.frame.is_progress and len(self._queue) >= MANY:
             last.frame = news.instead_of(last.frame)
             return True
         if len(self._queue) >= FULL:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +26,8 @@ logger = logging.getLogger(__name__)
 
 #: A client that is too slow and so far behind is told where it is now instead of all that it missed.
 _TOO_FAR = 2_000
+#: A client is slow that has not taken a frame for so long; many events at once make nobody slow.
+_PATIENCE_SECONDS = 0.1
 
 
 @dataclass(slots=True)
@@ -46,7 +49,8 @@ class Follower:
         self.rights = rights
         self.targets: set[Target] = set()
         self.cursors: dict[str, int] = {}
-        self._send = send
+        self._take_frame = send
+        self._sending_since: float | None = None
         #: Per operation the sequence after which it has been told all, up to the cursor.
         self._since: dict[str, int] = {}
         self._backlog = Backlog()
@@ -127,12 +131,13 @@ class Follower:
         operation = news[0].operation
         if not self._takes(operation, owner_id):
             return
+        is_slow = self._is_slow()
         for one in news:
             cursor = self.cursors.get(operation, 0)
             if one.sequence > cursor + 1:
                 self._behind[operation] = False
             elif one.sequence == cursor + 1:
-                self._put(one, owner_id)
+                self._put(one, owner_id, is_slow=is_slow)
             if operation in self._behind:
                 break
         self._wanted.set()
@@ -144,18 +149,24 @@ class Follower:
             self._wanted.set()
 
     def _takes(self, operation: str, owner_id: Any) -> bool:
-        if operation in self._behind or not self.rights.sees(owner_id):
+        if operation in self._behind:
+            self._behind[operation] |= self._is_slow()
+            return False
+        if not self.rights.sees(owner_id):
             return False
         if operation not in self.cursors and self._joins:
             self._missed.add(operation)  # whoever is joining reads its row now, or after this
             return False
         return True
 
-    def _put(self, news: News, owner_id: Any) -> None:
-        if self._backlog.put(news, self.rights.verbs(owner_id), owner_id):
+    def _put(self, news: News, owner_id: Any, *, is_slow: bool) -> None:
+        if self._backlog.put(news, self.rights.verbs(owner_id), owner_id, is_slow=is_slow):
             self._move(news.operation, news.sequence)
         else:
-            self._behind[news.operation] = True
+            self._behind[news.operation] = is_slow
+
+    def _is_slow(self) -> bool:
+        return self._sending_since is not None and time.monotonic() - self._sending_since >= _PATIENCE_SECONDS
 
     # What the client is told
 
@@ -172,6 +183,13 @@ class Follower:
                 logger.warning("a follower reads again in a moment", exc_info=True)
                 await asyncio.sleep(0.5)
                 self._wanted.set()
+
+    async def _send(self, frame: Frame) -> None:
+        self._sending_since = time.monotonic()
+        try:
+            await self._take_frame(frame)
+        finally:
+            self._sending_since = None
 
     async def _do_next(self) -> bool:
         """Whether there was anything to do."""

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lro.models import Operation
+from lro.transports import following
 from tests.transports.world import Client, World, is_busy, run, until
 
 pytestmark = pytest.mark.slow
@@ -113,5 +114,6 @@ def test_a_client_is_told_what_is_stored(alice: Any, quiet: None, acts: list[tup
 
 
 @pytest.fixture
-def quiet(settings: Any) -> None:
+def quiet(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.LRO = {**settings.LRO, "FLOOR_POLL_SECONDS": 3600.0}
+    monkeypatch.setattr(following, "_PATIENCE_SECONDS", 0.0)

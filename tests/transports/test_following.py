@@ -27,9 +27,10 @@ pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True), pytest.
 
 
 @pytest.fixture
-def calm(settings: Any) -> None:
-    """No floor poll: what the test does not tell is not heard."""
+def calm(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No floor poll: what the test does not tell is not heard. And whoever is blocked is slow at once."""
     settings.LRO = {**settings.LRO, "FLOOR_POLL_SECONDS": 3600.0}
+    monkeypatch.setattr(following, "_PATIENCE_SECONDS", 0.0)
 
 
 @played
@@ -40,6 +41,34 @@ async def test_a_client_that_reads_hears_every_progress(world: World, alice: Any
         await world.tell(operation, "progress")
     await world.settle()
     assert client.told() == list(range(1, 42))
+    assert not any("merged" in frame for frame in client.frames)
+
+
+@played
+async def test_many_events_at_once_make_nobody_slow(world: World, alice: Any) -> None:
+    operation, client = await world.operation(alice), await world.client(alice)
+    await client.follow("operation", operation, 0)
+    await world.settle()
+    for count in (40, 3_000):
+        await world.tell(operation, "progress", count)
+        await world.settle()
+    assert client.told() == list(range(1, 3_042))
+    assert not any("merged" in frame for frame in client.frames)
+    assert not client.named("gap")
+
+
+@played
+async def test_who_takes_a_frame_in_a_moment_is_not_slow(world: World, alice: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr(following, "_PATIENCE_SECONDS", 3600.0)
+    operation, client = await world.operation(alice), await world.client(alice)
+    await client.follow("operation", operation, 0)
+    await world.settle()
+    client.block()
+    for _ in range(3):
+        await world.tell(operation, "progress", 1_000)
+    client.release()
+    await world.settle()
+    assert client.told() == list(range(1, 3_002))
     assert not any("merged" in frame for frame in client.frames)
 
 

@@ -103,7 +103,7 @@ def test_what_no_hint_tells_of_is_found_in_the_rows(
     valkey.execute_command("ACL", "SETUSER", "default", "-publish")
     try:
         talk.await_end()
-        assert_heard_all(follower, talk.id, is_slow=True)  # what is found in the rows comes at once
+        assert_heard_all(follower, talk.id)
     finally:
         valkey.execute_command("ACL", "SETUSER", "default", "+publish")
         valkey.close()
