@@ -119,7 +119,7 @@ class Follower:
             await self._send(Frame("unsubscribed", body))
 
     def forget(self, operation: str) -> None:
-        """It ended a while ago, so no late news of it can come any more."""
+        """Many others ended after it, so no late news of it can come any more; a retry is told from its first event."""
         is_told = operation not in self._behind and operation not in self._backlog
         if is_told and Target("operation", operation) not in self.targets:
             self._drop(operation)

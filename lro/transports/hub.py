@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 _OPERATIONS_AT_ONCE = 50
-#: So long after its end an operation is remembered: a late hint of it must bring nothing twice.
-_MEMORY_SECONDS = 60.0
+#: So many operations are remembered after their end: a late hint, or a retry, must bring nothing twice.
+_REMEMBERED = 10_000
 
 
 class Hub:
@@ -34,7 +34,7 @@ class Hub:
         self._followers: dict[tuple[str, Any], set[Follower]] = defaultdict(set)
         self._told: dict[str, int] = {}
         self._due: dict[str, Hint] = {}
-        self._ended: dict[str, tuple[float, Hint]] = {}
+        self._ended: dict[str, Hint] = {}
         self._wanted = asyncio.Event()
         self._polled_at = time.monotonic()
         self._tasks: list[asyncio.Task[None]] = []
@@ -129,7 +129,7 @@ class Hub:
         self._told[hint.operation] = news[-1].sequence
         self._ended.pop(hint.operation, None)
         if news[-1].kind in payloads.ENDINGS:
-            self._ended[hint.operation] = (time.monotonic(), hint)
+            self._ended[hint.operation] = hint
 
     def _level(self, cursors: dict[str, int], hints: dict[str, Hint]) -> None:
         """Nothing is new of these, as somebody read it when it came; the others may have been told less."""
@@ -139,11 +139,8 @@ class Hub:
             self._told[key] = cursor
 
     def _forget_ended(self) -> None:
-        now = time.monotonic()
-        while self._ended:
-            operation, (ended_at, hint) = next(iter(self._ended.items()))
-            if now - ended_at < _MEMORY_SECONDS:
-                return
+        while len(self._ended) > _REMEMBERED:
+            operation, hint = next(iter(self._ended.items()))
             del self._ended[operation]
             self._told.pop(operation, None)
             for follower in self._interested(hint):

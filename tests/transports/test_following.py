@@ -488,10 +488,37 @@ async def test_the_floor_poll_looks_as_far_back_as_to_its_last_turn(world: World
 
 
 @played
+async def test_a_retry_long_after_the_end_is_told_from_there_on(world: World, alice: Any) -> None:
+    operation, client = await world.operation(alice), await world.client(alice)
+    await client.follow("mine", None, 0)
+    await world.tell(operation, "failed")
+    await world.settle()
+    hub()._forget_ended()
+    await world.tell(operation, "retry.scheduled")
+    await world.settle()
+    assert client.told() == [1, 2, 3]
+
+
+@played
+async def test_what_ended_before_many_others_is_forgotten(
+    world: World, alice: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hubs, "_REMEMBERED", 1)
+    operations, client = [await world.operation(alice) for _ in range(3)], await world.client(alice)
+    await client.follow("mine", None, 0)
+    for operation in operations:
+        await world.tell(operation, "succeeded")
+    await world.settle()
+    hub()._forget_ended()
+    assert list(client.follower.cursors) == [str(operations[-1].pk)]
+    assert hub().told(str(operations[0].pk)) == 0
+
+
+@played
 async def test_what_ended_is_not_forgotten_while_a_client_has_not_heard_it(
     world: World, alice: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hubs, "_MEMORY_SECONDS", 0.0)
+    monkeypatch.setattr(hubs, "_REMEMBERED", 0)
     operation, client = await world.operation(alice), await world.client(alice)
     await client.follow("mine", None, 0)
     await world.settle()
