@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
@@ -43,7 +44,9 @@ class CuttingProxy:
         self._loop.close()
 
     async def _listen(self) -> asyncio.Server:
-        return await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        listening = socket.create_server(("127.0.0.1", 0))
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, PIECE)  # or megabytes would be under way at any time
+        return await asyncio.start_server(self._serve, sock=listening)
 
     async def _end(self) -> None:
         self._server.close()

@@ -168,6 +168,16 @@ class Stack:
         row: Operation = until(ended, within=within, what=f"the end of {identifier}\n{self.log.read_text()[-4000:]}")
         return row
 
+    @contextmanager
+    def slowed_down(self, seconds: float) -> Iterator[None]:
+        """Workers wait so long after each checkpoint, so that there is a middle in which to look and to hurt."""
+        path = self.folder / "data" / "seconds_per_checkpoint"  # tests.probe.apps reads it
+        path.write_text(str(seconds))
+        try:
+            yield
+        finally:
+            path.unlink()
+
     # How it is hurt
 
     def kill_child(self, identifier: str) -> None:

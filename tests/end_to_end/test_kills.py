@@ -18,17 +18,19 @@ from uploads.models import Dataset
 
 pytestmark = pytest.mark.slow
 
+SECONDS_PER_CHECKPOINT = 0.1
 HURTS = [Stack.kill_child, Stack.kill_worker, Stack.flush_valkey, Stack.restart_postgres, Stack.kill_web]
 
 
 @pytest.mark.parametrize("hurt", HURTS, ids=lambda hurt: hurt.__name__)
 def test_an_import_survives(drained: Stack, small_file: tuple[Path, Truth], hurt: Any) -> None:
     path, truth = small_file
-    identifier = drained.upload(drained.client(), path)["id"]
-    follower = WebSocketFollower(drained, identifier)
-    follower.start()
-    drained.await_progress(identifier, 20)
-    hurt(drained, identifier)
+    with drained.slowed_down(SECONDS_PER_CHECKPOINT):
+        identifier = drained.upload(drained.client(), path)["id"]
+        follower = WebSocketFollower(drained, identifier)
+        follower.start()
+        drained.await_progress(identifier, 20)
+        hurt(drained, identifier)
     assert_imported_exactly(drained, identifier, truth)
     assert_heard_all(follower, identifier)
     if hurt in (Stack.kill_child, Stack.kill_worker):
@@ -39,12 +41,13 @@ def test_an_import_of_a_million_rows_survives_all_of_them_in_turn(
     drained: Stack, large_file: tuple[Path, Truth]
 ) -> None:
     path, truth = large_file
-    identifier = drained.upload(drained.client(), path)["id"]
-    follower = WebSocketFollower(drained, identifier)
-    follower.start()
-    for percent, hurt in zip((10, 25, 40, 55, 70), HURTS, strict=True):
-        drained.await_progress(identifier, percent)
-        hurt(drained, identifier)
+    with drained.slowed_down(SECONDS_PER_CHECKPOINT):
+        identifier = drained.upload(drained.client(), path)["id"]
+        follower = WebSocketFollower(drained, identifier)
+        follower.start()
+        for percent, hurt in zip((10, 25, 40, 55, 70), HURTS, strict=True):
+            drained.await_progress(identifier, percent)
+            hurt(drained, identifier)
     assert_imported_exactly(drained, identifier, truth)
     assert_heard_all(follower, identifier)
     assert follower.connections >= 2

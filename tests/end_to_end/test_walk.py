@@ -34,6 +34,13 @@ def walked(django_db_blocker: Any) -> Iterator[Stack]:
 
 
 @pytest.fixture
+def unhurried(walked: Stack) -> Iterator[None]:
+    """An import that a person can watch, however fast the machine is."""
+    with walked.slowed_down(0.3):
+        yield
+
+
+@pytest.fixture
 def page(browser: Browser, walked: Stack) -> Iterator[Page]:
     """A page that is logged in; whatever it says to its console as an error fails the test."""
     context = browser.new_context(base_url=walked.url)
@@ -55,6 +62,7 @@ def number(page: Page, test_id: str) -> int:
     return int(page.get_by_test_id(test_id).get_attribute("data-value") or 0)
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_a_file_is_uploaded_and_imported_before_ones_eyes(
     walked: Stack, page: Page, large_file: tuple[Path, Truth]
 ) -> None:
@@ -109,6 +117,7 @@ def shows_its_log_and_its_rejects(stack: Stack, page: Page, identifier: str, tru
     assert len(Path(download.value.path()).read_text().splitlines()) >= len(truth.rejects) + 1
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_an_import_is_cancelled_from_the_page(walked: Stack, page: Page, large_file: tuple[Path, Truth]) -> None:
     with walked.client() as client:
         identifier = walked.upload(client, large_file[0])["id"]
