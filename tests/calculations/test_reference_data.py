@@ -9,7 +9,7 @@ import pytest
 
 from tests.calculations.reference_data import LINEAR, UNIVARIATE, Linear, Univariate
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("files", "checked")]
+pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("files", "checked")]
 
 
 def same(value: float | None, certified: float) -> bool:

@@ -13,7 +13,7 @@ from lro.models import Event, Operation
 from lro.runtime import control
 from lro.testing import crash_after, duplicate, pause_after, run_due
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("files", "checked")]
+pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("files", "checked")]
 
 Result = Callable[..., dict[str, Any]]
 OPTION = {"spot": 100, "strike": 105, "rate": 0.03, "volatility": 0.2, "maturity": 1}

@@ -30,6 +30,8 @@ from config.data_directory import (
 from config.embedded import EmbeddedError, serving
 from tests.waiting import are_gone, until
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 HOLD = "import sys; from config.embedded import serving\nwith serving(): print('ready', flush=True); sys.stdin.read()"
 DEEP = "d" * 120

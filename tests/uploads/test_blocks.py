@@ -15,6 +15,8 @@ from uploads.blocks import Cursor, blocks
 from uploads.layout import inspect
 from uploads.records import MAX_RECORD
 
+pytestmark = pytest.mark.slow
+
 RELAXED = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 SIZES = (1, 2, 3, 7, 64, 2**22)
 TEXT = st.text(alphabet=st.sampled_from('ab1 ,;"\n\ré\ufeff語😀'), max_size=12)

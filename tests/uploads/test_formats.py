@@ -20,7 +20,7 @@ from lro import datasets
 from tests.uploads.sending import Sender, rows_of
 from uploads.models import Dataset
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 
 CSV = b"name,age\nAda,36\nGrace,85\n"
 JSON_LINES = b'{"name":"Ada","age":36}\n{"name":"Grace","age":85}\n'

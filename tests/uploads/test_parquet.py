@@ -17,7 +17,7 @@ import pytest
 from tests.uploads.sending import Sender, rejects_of, rows_of, types_of
 from uploads.models import Dataset
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 MOMENT = datetime.datetime(2024, 2, 29, 13, 45, 30, 250_001)
 BERLIN = pa.timestamp("us", "Europe/Berlin")
 

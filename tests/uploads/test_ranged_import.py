@@ -15,7 +15,7 @@ from tests.uploads.generator import Truth, write_dirty_csv
 from tests.uploads.posting import client_of, dataset_of, imported, problem, rows_of, send
 from uploads.models import Dataset
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("files", "checked")]
+pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("files", "checked")]
 WITHIN_QUOTES = b'a,b\n"' + b"1,2\n" * 4000 + b'",3\n4\n5,6\n'
 
 

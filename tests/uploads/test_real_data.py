@@ -28,7 +28,7 @@ from tests.uploads.sending import Sender, rejects_of, rows_of, types_of
 from tests.uploads.workbooks import written
 from uploads.models import Dataset
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 
 VEGA = Path(vega_datasets.__file__).parent / "_data"
 SKLEARN = Path(sklearn.__file__).parent / "datasets" / "data"

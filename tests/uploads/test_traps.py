@@ -11,6 +11,8 @@ from tests.uploads.reading import faults, layout_of, read_all, read_file
 from uploads.blocks import Cursor, blocks
 from uploads.layout import inspect
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:

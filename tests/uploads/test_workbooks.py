@@ -17,7 +17,7 @@ from uploads import sheets
 from uploads.sheets import DATE, DATETIME, DURATION, NUMBER, TIME, column_letters, column_number, kind_of_format
 from uploads.workbook import Workbook
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 DAY, MOMENT = datetime.date(2024, 2, 29), datetime.datetime(2024, 2, 29, 13, 45, 30, 250_000)
 
 

@@ -310,6 +310,7 @@ def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("small_steps")
+@pytest.mark.slow
 class TestARunThatIsInterrupted:
     @pytest.mark.parametrize("rows_per_child", [1000, 60])
     def test_at_every_checkpoint_ends_with_the_same_report(self, many: Any, alice: Any, rows_per_child: int) -> None:
