@@ -41,12 +41,14 @@ class Stack:
         self.folder, self.port = folder, port
         self.url = f"http://127.0.0.1:{port}"
         self.log = folder / "up.log"
+        self._seconds_per_checkpoint = folder / "seconds_per_checkpoint"
         self._clients: list[httpx.Client] = []
         keep = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "REDIS_URL")}
         self.environment = keep | {
             "LRO_DATA_DIR": str(folder / "data"),
             "DJANGO_SETTINGS_MODULE": "tests.settings",
             "LRO_DEMO_PASSWORD": PASSWORD,
+            "LRO_TEST_SECONDS_PER_CHECKPOINT": str(self._seconds_per_checkpoint),
             **environment,
         }
         command = [sys.executable, "manage.py", "up", "--port", str(port), *options]
@@ -171,12 +173,11 @@ class Stack:
     @contextmanager
     def slowed_down(self, seconds: float) -> Iterator[None]:
         """Workers wait so long after each checkpoint, so that there is a middle in which to look and to hurt."""
-        path = self.folder / "data" / "seconds_per_checkpoint"  # tests.probe.apps reads it
-        path.write_text(str(seconds))
+        self._seconds_per_checkpoint.write_text(str(seconds))
         try:
             yield
         finally:
-            path.unlink()
+            self._seconds_per_checkpoint.unlink()
 
     # How it is hurt
 
