@@ -148,7 +148,18 @@ def _single_byte(head: bytes) -> str:
 
     lines = [line for line in head.splitlines()[:-1] or [head] if not line.isascii()]
     sample = b"\n".join(lines)[:16384]
+    if _are_accents(sample):
+        return _FALLBACK
     best = from_bytes(sample, cp_isolation=[_FALLBACK, *_NOT_LATIN], enable_fallback=False).best()
     if best is None or best.encoding not in _NOT_LATIN or _FALLBACK in best.could_be_from_charset:
         return _FALLBACK
     return codecs.lookup(best.encoding).name
+
+
+def _are_accents(sample: bytes) -> bool:
+    """Whether most bytes beyond ASCII stand alone, as accents do; the words of other scripts are nothing else."""
+    high = np.frombuffer(sample, np.uint8) > 0x7F
+    beside = np.zeros(len(high), bool)
+    beside[1:] |= high[:-1]
+    beside[:-1] |= high[1:]
+    return bool(np.count_nonzero(high & beside) * 2 < np.count_nonzero(high))

@@ -109,6 +109,14 @@ def test_cyrillic_is_told_from_western(make) -> None:
     assert "read as cp1251" in layout.warnings[0]
 
 
+@pytest.mark.parametrize(
+    "text", ["José,München\nEuro,€5", "Müller;12\nÖzil;3", "£5\n£6", "façade\nœuvre", "Ærø,Tønder\n5 °C,m²"]
+)
+def test_a_few_accents_are_western(make, text: str) -> None:
+    layout = inspect(make(f"name,town\n{text}\n".encode("cp1252")), "f.csv", delimiter=",")
+    assert layout.encoding == "cp1252"
+
+
 def test_a_character_cut_by_the_head_is_no_fault(make) -> None:
     row = "é" * 99 + "\n"
     assert inspect(make(b"a\n" + row.encode() * 3000), "f.csv").encoding == "utf-8"
