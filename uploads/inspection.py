@@ -30,7 +30,8 @@ def inspect(
     size = sum(len(json.dumps({"name": name, "type": "datetime"})) + 2 for name in found.columns)
     if size > _MAX_NAMES_BYTES:
         words = f"The names of the {len(found.columns):,} columns are too long or too many: they take {size:,} bytes"
-        raise Refusal("too_many_columns", f"{words} in a schema, and at most {_MAX_NAMES_BYTES:,} are allowed.")
+        limit = f"in a schema, and at most {_MAX_NAMES_BYTES:,} are allowed; shorten them, or leave columns out."
+        raise Refusal("too_many_columns", f"{words} {limit}")
     return found
 
 

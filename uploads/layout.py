@@ -13,7 +13,7 @@ from uploads.records import BLANK, MALFORMED, MAX_RECORD, TOO_LONG, Records, sca
 from uploads.refusals import Refusal
 from uploads.signatures import extension, refuse_other_formats
 
-MAX_COLUMNS = 10_000
+MAX_COLUMNS = 6_000
 #: The first columns of a file that was downloaded to be repaired.
 NOTES = ("_line", "_code", "_message")
 HEAD_BYTES = 256 * 1024

@@ -236,7 +236,7 @@ class TestAHeader:
     def test_of_16384_columns_is_refused(self, sender: Sender) -> None:
         sheet = row(1, text("A1", "a"), text("XFD1", "z"))
         code, detail = sender.refused(made(sheet), "data.xlsx")[1:]
-        assert (code, detail) == ("too_many_columns", "The file has 16,384 columns; at most 10,000 can be imported.")
+        assert (code, detail) == ("too_many_columns", "The file has 16,384 columns; at most 6,000 can be imported.")
 
     def test_with_an_error_is_refused(self, sender: Sender) -> None:
         sheet = row(1, text("A1", "a"), value("B1", "#REF!", "e"))
