@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import orjson
 
 from .archives import compression_of
 from .refusals import Refusal
-from .signatures import looks_like
+from .signatures import COMPOUND, looks_like
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,9 @@ class Format:
 
 _DELIMITED, _LINES, _WORKBOOK, _PARQUET = "delimited", "jsonl", "xlsx", "parquet"
 FORMATS = {
-    _DELIMITED: Format("delimited text", ("csv", "tsv", "tab", "txt", "psv"), True, ("delimiter", "encoding")),
+    _DELIMITED: Format(
+        "delimited text", ("csv", "tsv", "tab", "txt", "psv"), True, options=("delimiter", "encoding", "header")
+    ),
     _LINES: Format("JSON Lines", ("jsonl", "ndjson", "json"), True),
     _WORKBOOK: Format("an Excel workbook", ("xlsx", "xlsm"), options=("sheet",)),
     _PARQUET: Format("a Parquet file", ("parquet", "pq")),
@@ -35,7 +39,8 @@ _PACKED = {"gz": "gzip", "gzip": "gzip", "zst": "zstd", "zstd": "zstd"}
 #: The endings that people are told of; a packed file has one of the last two after its own.
 OFFERED = ("csv", "tsv", "jsonl", "xlsx", "parquet", "csv.gz", "csv.zst", "tsv.gz", "tsv.zst", "jsonl.gz", "jsonl.zst")
 _LONG_LINE = 200_000
-_OPTIONS = ("delimiter", "encoding", "sheet")
+_BOM = b"\xef\xbb\xbf"
+_OPTIONS = ("delimiter", "encoding", "header", "sheet")
 
 
 @dataclass(frozen=True)
@@ -80,12 +85,12 @@ def decide(name: Name, head: bytes, compression: str) -> str:
         raise _unsupported(f"{_capital(FORMATS[wanted].title)} is packed already; send it as it is.")
     if wanted == _DELIMITED and (not seen or (seen == _LINES and looks_like(head) != "JSON")):
         return wanted  # what else its head may hold is looked at with its encoding
-    if wanted != seen:
+    if wanted != seen or (wanted == _LINES and _is_document(head)):
         raise _unsupported(_disagreement(name, wanted, head))
     return wanted
 
 
-def refuse_options(kind: str, options: dict[str, str | None]) -> None:
+def refuse_options(kind: str, options: Mapping[str, Any]) -> None:
     """Raise Refusal `wrong_option` for a field that says nothing about this format."""
     for option in _OPTIONS:
         if options.get(option) is not None and option not in FORMATS[kind].options:
@@ -104,7 +109,7 @@ def _seen(head: bytes) -> str:
 
 def _lines(head: bytes) -> list[bytes]:
     """Lines that may be JSON objects: of a text in UTF-8 that begins like JSON."""
-    lines = head.removeprefix(b"\xef\xbb\xbf").split(b"\n")
+    lines = head.removeprefix(_BOM).split(b"\n")
     if len(lines) == 1 and len(head) > _LONG_LINE and lines[0].startswith(b"{"):
         return [b"{}"]  # the head of an object that is longer than the head
     return lines if any(line.lstrip()[:1] == b"{" for line in lines[:20]) else []
@@ -117,7 +122,21 @@ def _is_object(line: bytes) -> bool:
         return False
 
 
+def _is_document(head: bytes) -> bool:
+    """Whether JSON goes on over the end of its first line, as an array with an object a line does."""
+    lines = [line.strip() for line in head.removeprefix(_BOM).split(b"\n")]
+    first, second = [*filter(None, lines), b"", b""][:2]
+    if first in (b"[", b"{"):
+        return True
+    return first[:1] in (b"[", b"{") and first[-1:] in (b"[", b"{", b",") and not _is_object(second)
+
+
 def _disagreement(name: Name, wanted: str, head: bytes) -> str:
+    if wanted == _WORKBOOK and head.startswith(COMPOUND):
+        return (
+            f"The file is named .{name.ending}, but looks like an old Excel document, or one with a password; "
+            "save it as .xlsx without a password."
+        )
     if wanted == _LINES and head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"[", b"{"):
         return "The file looks like one JSON document; write one object a line (JSON Lines), as `jq -c '.[]'` does."
     return f"The file is named .{name.ending}, but looks like {_guess(head)}."

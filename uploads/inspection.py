@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from . import formats, layout
 from .archives import compression_of
@@ -20,10 +21,11 @@ def inspect(
     *,
     delimiter: str | None = None,
     encoding: str | None = None,
+    header: bool | None = None,
     sheet: str | None = None,
 ) -> Layout:
     """Find the layout of a file of any format. Raises Refusal, as each format does."""
-    found = _inspect(path, filename, delimiter=delimiter, encoding=encoding, sheet=sheet)
+    found = _inspect(path, filename, delimiter=delimiter, encoding=encoding, header=header, sheet=sheet)
     for number, name in enumerate(found.columns, start=1):
         if "\0" in name:
             raise Refusal("header_invalid", f"The name of column {number} contains U+0000, which cannot be stored.")
@@ -35,14 +37,14 @@ def inspect(
     return found
 
 
-def _inspect(path: Path, filename: str, *, delimiter: str | None, encoding: str | None, sheet: str | None) -> Layout:
+def _inspect(path: Path, filename: str, **options: Any) -> Layout:
     name = formats.Name.of(filename)
     packed, _ = layout.read_head(path, "", 4096)
     formats.check_packing(name, packed)
     compression = compression_of(packed)
     head, _ = layout.read_head(path, compression)
     kind = formats.decide(name, head, compression)
-    formats.refuse_options(kind, {"delimiter": delimiter, "encoding": encoding, "sheet": sheet})
+    formats.refuse_options(kind, options)
     if kind == "jsonl":
         from . import json_lines
 
@@ -50,10 +52,17 @@ def _inspect(path: Path, filename: str, *, delimiter: str | None, encoding: str 
     if kind == "xlsx":
         from . import sheets
 
-        return sheets.inspect(path, sheet)
+        return sheets.inspect(path, options["sheet"])
     if kind == "parquet":
         from . import parquet
 
         return parquet.inspect(path)
     unpacked = filename.rpartition(".")[0] if name.compression else filename
-    return layout.inspect(path, unpacked, delimiter=delimiter, encoding=encoding, compression=compression)
+    return layout.inspect(
+        path,
+        unpacked,
+        delimiter=options["delimiter"],
+        encoding=options["encoding"],
+        has_header=options["header"] is not False,
+        compression=compression,
+    )

@@ -20,6 +20,7 @@ HEAD_BYTES = 256 * 1024
 _LONG_HEAD = 4 * MAX_RECORD
 _WARNINGS_SHOWN = 20
 _QUOTE = '"'
+_NUMBERS = "The first row holds numbers only, and names the columns; if it is data, send the file with header=false."
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,8 @@ def inspect(
     first = _first_record(head, records)
     names = _header(head, records, first, mark) if has_header else [""] * _width(head, mark)
     columns, warnings = unique_names(names, warn=has_header)
+    if has_header and all(map(_is_number, names)):
+        warnings = (_NUMBERS, *warnings)
     offset, line = _data_start(head, records, first, has_header)
     assumed = (head.encoding.warning,) if head.encoding.warning else ()
     kind = "tsv" if mark == "\t" else "csv"
@@ -203,6 +206,14 @@ def unique_names(raw: Sequence[str], *, warn: bool = True) -> tuple[tuple[str, .
     if len(warnings) > _WARNINGS_SHOWN:
         warnings[_WARNINGS_SHOWN:] = [f"{len(warnings) - _WARNINGS_SHOWN} more column names were changed likewise."]
     return tuple(names), tuple(warnings) if warn else ()
+
+
+def _is_number(name: str) -> bool:
+    try:
+        float(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _free(name: str, taken: set[str]) -> str:

@@ -138,7 +138,7 @@ cleanup("uploads.drop-staging")(publishing.drop_unless_needed)
 def _inspect(file: ReceivedFile | FinishedFile, filename: str, data: dict[str, Any]) -> Any:
     from . import inspection
 
-    options = {option: data.get(option) for option in ("delimiter", "encoding", "sheet")}
+    options = {option: data.get(option) for option in ("delimiter", "encoding", "header", "sheet")}
     try:
         return inspection.inspect(file.path, filename, **options)
     except refusals.Refusal as refusal:

@@ -38,6 +38,9 @@ class ImportInput(serializers.Serializer[Any]):
     encoding = serializers.CharField(
         required=False, max_length=40, help_text="Of CSV and the like, as utf-8 or cp1252; else detected."
     )
+    header = serializers.BooleanField(
+        required=False, allow_null=True, help_text="Of CSV and the like: false where the first row is data, not names."
+    )
     sheet = serializers.CharField(
         required=False, max_length=255, trim_whitespace=False, help_text="Of an XLSX file; else the first visible one."
     )

@@ -5,6 +5,8 @@ import re
 
 from uploads.refusals import Refusal
 
+#: Of what Microsoft Office wrote before 2007, and still writes around what has a password.
+COMPOUND = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _MAGIC = (
     (b"\x89PNG\r\n", "a PNG image"),
     (b"\xff\xd8\xff", "a JPEG image"),
@@ -22,7 +24,7 @@ _MAGIC = (
     (b"ARROW1\x00\x00", "an Arrow file"),
     (b"Obj\x01", "an Avro file"),
     (b"SQLite format 3\x00", "an SQLite database"),
-    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Excel or Word document"),
+    (COMPOUND, "an old Excel or Word document"),
 )
 _EXTENSIONS = {"csv", "tsv", "tab", "txt", "psv"}
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")

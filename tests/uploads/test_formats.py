@@ -49,6 +49,7 @@ def zipped() -> bytes:
     return file.getvalue()
 
 
+DOCUMENT = "The file looks like one JSON document; write one object a line (JSON Lines), as `jq -c '.[]'` does."
 MADE = {
     "data.csv": CSV,
     "data.tsv": CSV.replace(b",", b"\t"),
@@ -111,14 +112,18 @@ def test_what_was_found_is_told(sender: Sender) -> None:
         (
             b'[{"a": 1}]',
             "a.json",
-            "The file looks like one JSON document; write one object a line (JSON Lines), as `jq -c '.[]'` does.",
+            DOCUMENT,
         ),
         (CSV, "a.exe", "Files named .exe cannot be imported; send one of .csv, .tsv, .jsonl, .xlsx, .parquet."),
         (
             b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600),
             "a.xlsx",
-            "The file is named .xlsx, but looks like an old Excel or Word document.",
+            "The file is named .xlsx, but looks like an old Excel document, or one with a password; "
+            "save it as .xlsx without a password.",
         ),
+        (b'[\n{"a": 1},\n{"a": 2}\n]\n', "a.jsonl", DOCUMENT),
+        (b'[{"a": 1},\n {"a": 2}]\n', "a.json", DOCUMENT),
+        (b'{"rows": [\n{"a": 1},\n{"a": 2}\n]}\n', "a.json", DOCUMENT),
     ],
     ids=lambda value: "content" if isinstance(value, bytes) else value,  # archives tell when they were made
 )
@@ -132,6 +137,7 @@ def test_a_name_that_does_not_agree_is_answered_with_what_the_file_looks_like(
     ("name", "fields"),
     [
         ("data.jsonl", {"delimiter": ";"}),
+        ("data.xlsx", {"header": "false"}),
         ("data.parquet", {"encoding": "utf-8"}),
         ("data.csv", {"sheet": "Data"}),
         ("data.xlsx", {"delimiter": ","}),
@@ -142,6 +148,24 @@ def test_a_field_that_says_nothing_about_the_format_is_refused(sender: Sender, n
     option = next(iter(fields))
     assert (answer.status_code, answer.json()["code"]) == (422, "wrong_option")
     assert answer.json()["errors"][0]["pointer"] == f"/{option}"
+
+
+@pytest.mark.parametrize("first", [b'["order", 4]', b'{"name": "Ada",', b'{"name": "Ada", "tags": ['])
+def test_a_broken_first_line_of_json_lines_is_a_reject_and_no_document(sender: Sender, first: bytes) -> None:
+    operation = sender.imported(first + b"\n" + JSON_LINES, "a.jsonl")
+    assert rows_of(operation) == ROWS
+    assert operation.rejects.get().position == 1
+
+
+def test_a_first_row_that_is_data_can_be_read_as_such(sender: Sender) -> None:
+    taken = sender.imported(b"1,2\n3,4\n", "a.csv").result
+    assert [column["name"] for column in taken["columns"]] == ["1", "2"]
+    assert taken["warnings"] == [
+        "The first row holds numbers only, and names the columns; if it is data, send the file with header=false."
+    ]
+    told = sender.imported(b"1,2\n3,4\n", "a.csv", header="false")
+    assert rows_of(told) == [{"column_1": 1, "column_2": 2}, {"column_1": 3, "column_2": 4}]
+    assert told.result["warnings"] == []
 
 
 def test_columns_whose_names_no_schema_can_hold_are_refused_at_once(sender: Sender) -> None:
