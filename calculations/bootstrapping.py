@@ -61,11 +61,21 @@ class Bootstrap(Calculation):
         if self.rows < 3:
             raise Fail("too_few_rows", f"There are {self.rows} complete rows, a bootstrap needs at least 3.")
         self.observed = float(self.statistic.of(*self.data))
+        if not math.isfinite(self.observed):
+            raise self._undefined()
         self._block_resamples = max(1, _BLOCK_DRAWS // self.rows)
         self.blocks = math.ceil(self.total / self._block_resamples)
         self._without_each = self.statistic.without_each(*self.data)
         at_once = max(1, _AT_ONCE_DRAWS // self.rows)
         self._drawn = [np.empty((at_once, self.rows)) for _ in self.data]
+
+    def _undefined(self) -> Fail:
+        if self.name == "correlation":
+            for column, values in zip(self._columns, self.data, strict=True):
+                if values.min() == values.max():
+                    message = f"The column {column} has one value in all rows, with which nothing can be correlated."
+                    return Fail("no_variance", message)
+        return Fail("not_finite", f"The {self.name} of {self._columns[0]} is beyond the range of floats.")
 
     def units(self, blocks: int) -> int:
         return min(self.total, blocks * self._block_resamples)
@@ -93,13 +103,13 @@ class Bootstrap(Calculation):
         values = tally.ordered()
         answer = {
             "statistic": self.name,
-            "value": self.observed if math.isfinite(self.observed) else None,
+            "value": self.observed,
             "rows": self.rows,
             "rows_incomplete": self.missing,
             "resamples": len(values),
             "confidence": self.confidence,
         }
-        if len(values) < 2 or answer["value"] is None:
+        if len(values) < 2:
             return answer
         histogram = BinCounts(float(values[0]), float(np.nextafter(values[-1], np.inf)), _BINS)
         if values[-1] > values[0]:

@@ -127,6 +127,16 @@ class TestOfADataset:
         assert len(values) == 500
         assert values.std(ddof=1) == pytest.approx(operation.result["standard_error"])
 
+    def test_nothing_is_correlated_with_a_constant_column(self, compute: Any, imported: Any) -> None:
+        dataset = imported({"x": [1, 2, 4, 3], "flat": [7, 7, 7, 7]}, {"x": "number", "flat": "integer"})
+        for column, other in (("x", "flat"), ("flat", "x")):
+            operation = compute("bootstrap", dataset=dataset, column=column, other=other, statistic="correlation")
+            assert (operation.state, operation.error["code"], operation.error["message"]) == (
+                "failed",
+                "no_variance",
+                "The column flat has one value in all rows, with which nothing can be correlated.",
+            )
+
     def test_a_constant_column_has_a_point_as_its_interval(self, result: Any, imported: Any) -> None:
         dataset = imported({"x": [5, 5, 5, 5]}, {"x": "number"})
         found = result("bootstrap", dataset=dataset, column="x", resamples=100)
