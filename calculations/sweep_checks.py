@@ -31,7 +31,9 @@ def sweep(data: dict[str, Any], owner: Any) -> dict[str, Any]:
         raise refuse("too_many_points", "/grid", message)
     task = task_of(data["calculation"])
     for name in grid:
-        _check_parameter(task.input_serializer, name)
+        _check_parameter(task.input_serializer, name, f"/grid/{name}")
+    for name in _names(data["base"]):
+        _check_parameter(task.input_serializer, name, f"/base/{name.replace('.', '/')}")
     first = {name: values[0] for name, values in grid.items()}
     base: dict[str, Any] = dict(data["base"])
     for name, value in _trials(grid):
@@ -39,7 +41,13 @@ def sweep(data: dict[str, Any], owner: Any) -> dict[str, Any]:
     return {**data, "base": base, "points": count, "is_seed_drawn": "seed" not in data["base"] and "seed" in base}
 
 
-def _check_parameter(serializer: Any, name: str) -> None:
+def _names(base: dict[str, Any]) -> Iterable[str]:
+    """Of its fields, and of theirs, with dots between: as a grid names them."""
+    for name, value in base.items():
+        yield from (f"{name}.{inner}" for inner in _names(value)) if value and isinstance(value, dict) else (name,)
+
+
+def _check_parameter(serializer: Any, name: str, pointer: str) -> None:
     """Whether the calculation takes it: what it does not know it would leave out, and all points would be the same."""
     fields: dict[str, Any] = serializer().fields
     done: list[str] = []
@@ -47,7 +55,7 @@ def _check_parameter(serializer: Any, name: str) -> None:
         if step not in fields:
             near = difflib.get_close_matches(step[:100], fields, n=1)
             hint = f" Did you mean {'.'.join([*done, near[0]])}?" if near else ""
-            raise refuse("bad_params", f"/grid/{name}", f"The calculation takes no '{name:.100}'.{hint}")
+            raise refuse("bad_params", pointer, f"The calculation takes no '{name:.100}'.{hint}")
         done.append(step)
         fields = getattr(fields[step], "fields", {})
 

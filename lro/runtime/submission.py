@@ -20,7 +20,7 @@ from ..lifecycle import transitions
 from ..models import Operation
 from ..models.operation import uuid7
 from ..storable import storable
-from . import admission, queueing, registry
+from . import admission, inputs, queueing, registry
 from .operations import OperationTask
 
 
@@ -44,6 +44,7 @@ def _valid(cls: type[OperationTask], data: Any, owner: Any) -> dict[str, Any]:
             raise ValidationError("The input must be a JSON object.")
         return data.dict() if isinstance(data, QueryDict) else dict(data)
     serializer = cls.input_serializer(data=data, context={"owner": owner})
+    inputs.refuse_unknown(serializer, data)
     serializer.is_valid(raise_exception=True)
     return dict(serializer.validated_data)
 

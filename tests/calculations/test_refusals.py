@@ -39,6 +39,10 @@ def problem(answer: Any) -> tuple[int, str, str]:
 
 
 MONTE_CARLO = {
+    "a misspelled option": (
+        {"option": {**OPTION, "volatilty": 0.3}},
+        (400, "invalid", "/option/volatilty"),
+    ),
     "neither a model": ({}, (422, "bad_params", "/")),
     "two models": ({"option": OPTION, "portfolio": PORTFOLIO}, (422, "bad_params", "/")),
     "no spot": ({"option": {**OPTION, "spot": None}}, (400, "invalid", "/option/spot")),
@@ -156,11 +160,17 @@ def test_a_column_that_is_not_there_is_refused_with_the_nearest(post: Any, table
     assert post("bootstrap", dataset=table, column="prise").json()["detail"].endswith("Did you mean price?")
 
 
-@pytest.mark.parametrize("kind", ["bootstrap", "describe", "regression"])
+@pytest.mark.parametrize(
+    ("kind", "data"),
+    [
+        ("bootstrap", {"column": "price"}),
+        ("describe", {}),
+        ("regression", {"target": "price", "predictors": ["count"]}),
+    ],
+)
 def test_a_dataset_that_is_not_there_not_ready_or_anothers_is_refused(
-    post: Any, bob: Any, table: str, kind: str
+    post: Any, bob: Any, table: str, kind: str, data: dict[str, Any]
 ) -> None:
-    data = {"column": "price", "target": "price", "predictors": ["count"]}
     assert problem(post(kind, dataset=str(uuid4()), **data)) == (422, "unknown_dataset", "/dataset")
     body = {"dataset": table, **data}
     others = client_of(bob).post(f"/calculations/{kind}", body, content_type="application/json")
@@ -196,6 +206,10 @@ SWEEPS: dict[str, tuple[dict[str, Any], tuple[int, str, str]]] = {
     ),
     "a bad value": ({"grid": {"option.strike": [100, -1]}}, (422, "bad_params", "/grid/option.strike")),
     "a misspelled name": ({"grid": {"option.strik": [90, 100]}}, (422, "bad_params", "/grid/option.strik")),
+    "a misspelled name in the base": (
+        {"base": {"option": {"spotty": 1}}, "grid": {"paths": [1000]}},
+        (422, "bad_params", "/base/option/spotty"),
+    ),
     "a name within a number": ({"grid": {"paths.x": [1, 2]}}, (422, "bad_params", "/grid/paths.x")),
     "an empty name": ({"grid": {"": [1]}}, (422, "bad_params", "/grid/")),
     "an axis without values": ({"grid": {"option.strike": []}}, (400, "invalid", "/grid/option.strike")),

@@ -356,6 +356,7 @@ def test_stored_rules_that_do_not_fit_the_dataset_are_pointed_at(refused: Any, a
     ("field", "value"),
     [
         ("fail_on", "maybe"),
+        ("fial_on", "error"),
         ("max_violations", 1001),
         ("max_violations", -1),
         ("as_of", "soon"),
