@@ -11,6 +11,7 @@ from lro import Problem
 from . import table_schema
 from .refusals import Refusal
 from .reject_limits import RejectLimit
+from .schema_constraints import nearest
 from .table_schema import TYPES, Schema
 
 if TYPE_CHECKING:
@@ -66,7 +67,8 @@ def _known_types(types: Any, columns: Sequence[str]) -> dict[str, str]:
         raise _problem("invalid", "/types", "'types' must be an object that maps columns to types.")
     for column, kind in types.items():
         if column not in columns:
-            raise _problem("unknown_column", f"/types/{column}", f"The file has no column '{column}'.")
+            text = f"The file has no column '{column}'.{nearest(column, columns)}"
+            raise _problem("unknown_column", f"/types/{column}", text)
         if kind not in TYPES:
             text = f"'{kind}' is no type; the types are {', '.join(TYPES)}."
             raise _problem("unknown_type", f"/types/{column}", text)

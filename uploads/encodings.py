@@ -87,23 +87,25 @@ def _codec(declared: str, seen: Encoding | None) -> str:
     try:
         name = codecs.lookup(declared).name
     except (LookupError, ValueError):
-        raise Refusal("unknown_encoding", f"There is no encoding named '{declared[:50]}'.") from None
+        raise _wrong(
+            "unknown_encoding", f"There is no encoding named '{declared[:50]}'; try utf-8 or cp1252."
+        ) from None
     if name in ("utf-8-sig", "ascii"):
         return "utf-8"
     if name == "utf-16":
         return seen.name if seen else "utf-16-le"
     if not name.startswith(_SUPPORTED):
-        raise Refusal("unsupported_encoding", f"The encoding '{name}' is not supported; save the file as UTF-8.")
+        raise _wrong("unsupported_encoding", f"The encoding '{name}' is not supported; save the file as UTF-8.")
     return name
 
 
 def _agreed(name: str, seen: Encoding | None, head: bytes) -> Encoding:
     if seen and seen.name != name:
-        raise Refusal("wrong_encoding", f"The file is {seen.name.upper()}, not {name}.")
+        raise _wrong("wrong_encoding", f"The file is {seen.name.upper()}, not {name}.")
     if seen:
         return seen
     if name.startswith("utf-16"):
-        raise Refusal("wrong_encoding", f"The file is not {name}: its bytes do not come in pairs of that kind.")
+        raise _wrong("wrong_encoding", f"The file is not {name}: its bytes do not come in pairs of that kind.")
     _check_lines(head, name)
     return Encoding(name)
 
@@ -121,9 +123,13 @@ def _check_lines(head: bytes, name: str) -> None:
         offset += len(line)
     if failures and (failures[0][0] == 0 or len(failures) * 10 > len(complete)):
         at = failures[0][1]
-        raise Refusal(
+        raise _wrong(
             "wrong_encoding", f"The file is not {name}: byte 0x{head[at]:02X} at offset {at} has no meaning in it."
         )
+
+
+def _wrong(code: str, message: str) -> Refusal:
+    return Refusal(code, message, [{"pointer": "/encoding", "message": message}])
 
 
 def _by_content(head: bytes, whole: bool) -> Encoding:

@@ -121,7 +121,8 @@ def _check_delimiter(delimiter: str | None) -> None:
     if delimiter is None:
         return
     if len(delimiter) != 1 or not delimiter.isascii() or delimiter.isalnum() or delimiter in '"\r\n\0':
-        raise Refusal("bad_delimiter", "The delimiter must be one ASCII character that is no letter, digit or quote.")
+        message = "The delimiter must be one ASCII character that is no letter, digit or quote."
+        raise Refusal("bad_delimiter", message, [{"pointer": "/delimiter", "message": message}])
 
 
 def read_head(path: Path, compression: str, size: int = HEAD_BYTES) -> tuple[bytes, bool]:

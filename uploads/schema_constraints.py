@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -32,6 +33,14 @@ def constraint(kind: str, name: str, value: Any, at: str) -> Any:
     if not fits[name]:
         raise refusal("unsupported_schema", at, f"A {kind} field has no constraint '{name}'.")
     return _CHECKS[name](kind, value, at)
+
+
+def refuse_contradiction(checked: Mapping[str, Any], at: str) -> None:
+    """Raise Refusal for bounds that no value is within."""
+    for low, high in (("minimum", "maximum"), ("minLength", "maxLength")):
+        if low in checked and high in checked and checked[low] > checked[high]:
+            text = f"No value fits: {low} is {checked[low]}, and {high} {checked[high]}."
+            raise refusal("bad_schema", f"{at}/{high}", text)
 
 
 def _required(kind: str, value: Any, at: str) -> bool:
@@ -128,6 +137,12 @@ def _unknown(name: str, at: str, what: str, allowed: Sequence[str]) -> Refusal:
     reason = "; only the whole file can tell that: validate the dataset" if name in _WHOLE_FILE else ""
     text = f"'{name}' is not supported{reason}. {what} has {shown}."
     return refusal("unsupported_schema", at, text)
+
+
+def nearest(name: str, known: Sequence[str]) -> str:
+    """The end of a message about a name that is not among those known."""
+    near = difflib.get_close_matches(name[:100], known, n=1)
+    return f" Did you mean '{near[0]}'?" if near else ""
 
 
 def refusal(code: str, at: str, message: str) -> Refusal:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from .schema_constraints import WORDS, constraint, refusal, refuse_unknown
+from .schema_constraints import WORDS, constraint, nearest, refusal, refuse_contradiction, refuse_unknown
 
 TYPES = ("string", "integer", "number", "boolean", "date", "datetime")
 #: What a string may be besides any: close to what people mean, not every rule of the standards.
@@ -99,7 +99,9 @@ def _match(named: list[str], columns: Sequence[str], wanted: Any) -> None:
     known = set(columns)
     for index, name in enumerate(named):
         if name not in known:
-            raise refusal("unknown_column", f"/fields/{index}/name", f"The file has no column '{name}'.")
+            raise refusal(
+                "unknown_column", f"/fields/{index}/name", f"The file has no column '{name}'.{nearest(name, columns)}"
+            )
     surplus = [name for name in columns if name not in named]
     if wanted != "subset" and surplus:
         text = f"The schema has no field for the column '{surplus[0]}'; name it, or set fieldsMatch to subset."
@@ -132,6 +134,10 @@ def _field(column: dict[str, Any], at: str) -> Field:
     if not isinstance(constraints, dict):
         raise refusal("bad_schema", f"{at}/constraints", "The constraints are an object.")
     checked = {name: constraint(kind, name, value, f"{at}/constraints/{name}") for name, value in constraints.items()}
+    refuse_contradiction(checked, f"{at}/constraints")
+    if "groupChar" in reading and reading["groupChar"] == reading.get("decimalChar", "."):
+        text = f"groupChar and decimalChar are both '{reading['groupChar']}'; give each its own."
+        raise refusal("bad_schema", f"{at}/groupChar", text)
     return Field(kind, _format(kind, column.get("format", "default"), f"{at}/format"), checked, reading)
 
 

@@ -25,6 +25,7 @@ CHECKSUM_MISMATCH = 460
 OVERRIDES = ("PATCH", "DELETE", "HEAD")
 _MOST_METADATA = 8 * 1024
 _NUMBER = re.compile(r"[0-9]{1,18}")
+_SHA256 = re.compile(r"[0-9A-Fa-f]{64}")
 _KEY = re.compile(r"[!-+\--~]{1,100}")  # visible ASCII but the comma
 
 Headers = Mapping[str, str]
@@ -117,7 +118,9 @@ def metadata_of(headers: Headers) -> str:
     text = headers.get("Upload-Metadata", "").strip()
     if len(text) > _MOST_METADATA:
         raise _bad("Upload-Metadata", f"may have {_MOST_METADATA:,} characters, not {len(text):,}.")
-    parse_metadata(text)
+    facts = parse_metadata(text)
+    if "sha256" in facts and not _SHA256.fullmatch(facts["sha256"].strip()):
+        raise _bad("Upload-Metadata", f"has a sha256 that is not 64 hexadecimal digits: '{facts['sha256'][:100]}'.")
     return text
 
 

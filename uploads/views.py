@@ -116,7 +116,7 @@ class RepairView(APIView):
         from .layout import Layout
 
         if not Layout.from_json(operation.input["layout"]).is_delimited:
-            message = "Only rejects of CSV and TSV files have columns; see /operations/{id}/rejects/?format=csv."
+            message = f"Only rejects of CSV and TSV files have columns; see /operations/{pk}/rejects/?format=csv."
             raise Problem(409, "not_delimited", message)
         return repair_file(operation)
 

@@ -174,7 +174,7 @@ def test_what_is_no_table_is_named(make, content: bytes, kind: str) -> None:
         (b"", {}, "empty_file", "The file is empty."),
         (b"\n\r\n", {}, "empty_file", "The file contains only blank lines."),
         (b"\xef\xbb\xbf", {}, "empty_file", "The file contains only blank lines."),
-        (b"a,b\n", {"encoding": "klingon"}, "unknown_encoding", "There is no encoding named 'klingon'."),
+        (b"a,b\n", {"encoding": "klingon"}, "unknown_encoding", "There is no encoding named 'klingon'; try utf-8 or cp1252."),
         (b"a,b\n", {"encoding": "hex"}, "unsupported_encoding", "The encoding 'hex' is not supported; save the file as UTF-8."),
         (b"a\0\0\0,\0\0\0", {"encoding": "utf-32"}, "unsupported_format", "The file looks like binary data, not a table."),
         (b"\xff\xfe\0\0a\0\0\0", {}, "unsupported_encoding", "The file is UTF-32; save it as UTF-8."),

@@ -116,7 +116,8 @@ REFUSED = [
     ([], "bad_schema", "/schema", "an object with a list of 'fields'"),
     ({"fields": [{"type": "integer"}]}, "bad_schema", "/schema/fields/0", "no name"),
     ({"fields": [NAME, NAME]}, "bad_schema", "/schema/fields/1/name", "Two fields"),
-    ({"fields": [{"name": "z"}]}, "unknown_column", "/schema/fields/0/name", "no column 'z'"),
+    ({"fields": [{"name": "z"}]}, "unknown_column", "/schema/fields/0/name", "no column 'z'."),
+    ({"fields": [{"name": "aa"}]}, "unknown_column", "/schema/fields/0/name", "no column 'aa'. Did you mean 'a'?"),
     ({"fields": [NAME]}, "schema_mismatch", "/schema/fields", "no field for the column 'b'"),
     ({"fields": [{"name": "b"}, NAME]}, "schema_mismatch", "/schema/fields/0", "set fieldsMatch to equal"),
     ({"fields": [NAME], "fieldsMatch": "superset"}, "unsupported_schema", "/schema/fieldsMatch", "one of"),
@@ -133,6 +134,8 @@ FIELDS = [
     ({"type": "date", "format": "any"}, "unsupported_schema", "format", "a pattern such as"),
     ({"type": "date", "format": "%Q"}, "unsupported_schema", "format", "no pattern"),
     ({"type": "number", "decimalChar": "12"}, "bad_schema", "decimalChar", "one character"),
+    ({"type": "number", "decimalChar": ",", "groupChar": ","}, "bad_schema", "groupChar", "are both ','"),
+    ({"type": "number", "groupChar": "."}, "bad_schema", "groupChar", "are both '.'"),
     ({"type": "boolean", "trueValues": "ja"}, "bad_schema", "trueValues", "list of texts"),
     ({"constraints": []}, "bad_schema", "constraints", "an object"),
 ]
@@ -153,6 +156,9 @@ CONSTRAINTS = [
     ("string", {"minLength": -1}, "bad_schema", "minLength", "0 or more"),
     ("string", {"pattern": "("}, "bad_regex", "pattern", "missing )"),
     ("string", {"pattern": "(?=a)a"}, "bad_regex", "pattern", "(?="),
+    ("integer", {"minimum": 5, "maximum": 1}, "bad_schema", "maximum", "minimum is 5, and maximum 1"),
+    ("date", {"minimum": "2024-02-01", "maximum": "2024-01-01"}, "bad_schema", "maximum", "No value fits"),
+    ("string", {"minLength": 3, "maxLength": 2}, "bad_schema", "maxLength", "minLength is 3, and maxLength 2"),
     ("string", {"pattern": 1}, "bad_regex", "pattern", "regular expression"),
 ]
 

@@ -96,6 +96,7 @@ CREATION: list[tuple[str, dict[str, Any], int, str]] = [
     ("metadata without a key", {"Upload_Metadata": ",filename YQ=="}, 400, "invalid_header"),
     ("metadata with a key twice", {"Upload_Metadata": "a YQ==,a YQ=="}, 400, "invalid_header"),
     ("metadata of great length", {"Upload_Metadata": "a " + "YWFh" * 3000}, 400, "invalid_header"),
+    ("a SHA-256 that is none", {"Upload_Metadata": "sha256 eno="}, 400, "invalid_header"),
     ("a checksum of an unknown kind", {"Upload_Checksum": "crc99 YQ=="}, 400, "invalid_header"),
     ("bytes of another media type", {"body": b"12", "Content_Type": "text/csv"}, 415, "unsupported_media_type"),
     ("more bytes than the file has", {"body": b"1" * 101}, 413, "upload_too_large"),
