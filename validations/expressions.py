@@ -34,6 +34,12 @@ def translate(text: str, schema: Mapping[str, Any], as_of: datetime) -> pl.Expr:
     return expr
 
 
+def _called(node: Any) -> str:
+    if isinstance(node, exp.Binary) and not isinstance(node, exp.Func):
+        return f"'{node.sql(dialect='duckdb'):.60}'"  # an operator, whose class says little
+    return node.name if isinstance(node, exp.Anonymous) else type(node).__name__.upper()
+
+
 class _Translator:
     def __init__(self, schema: Mapping[str, Any], as_of: datetime) -> None:
         self.schema, self.as_of = schema, as_of
@@ -41,8 +47,7 @@ class _Translator:
     def translate(self, node: Any) -> Typed:
         found = _NODES.get(type(node))
         if found is None:
-            word = node.name if isinstance(node, exp.Anonymous) else type(node).__name__.upper()
-            raise BadExpression(f"{word} may not be used in a condition.", position_of(node))
+            raise BadExpression(f"{_called(node)} may not be used in a condition.", position_of(node))
         refuse_unread_arguments(node)
         try:
             return found(self, node)

@@ -89,6 +89,7 @@ def test_an_expression_means_what_sql_means(text: str, values: list[Any]) -> Non
         ("a > 1 AND", 9, "Something is missing at the right side of And."),
         ("a >\n1 AND", 9, "Something is missing at the right side of And."),
         ("a = pg_sleep(3)", 5, "pg_sleep may not be used in a condition."),
+        ("a > > 3", 1, "'a >> 3' may not be used in a condition."),
         ("a > 3 AND (SELECT 1)", 19, "SUBQUERY may not be used in a condition."),
         ("EXISTS (SELECT 1)", 16, "EXISTS may not be used in a condition."),
         ("a IN (SELECT a FROM t)", 1, "IN is followed by a list of values."),
@@ -101,6 +102,8 @@ def test_an_expression_means_what_sql_means(text: str, values: list[Any]) -> Non
         ("a", 1, "A condition must be true or false, this one is a number."),
         ("lower(a) = 'x'", 7, "Here must be text, not a number."),
         ("born > '2000-13-01'", 8, "'2000-13-01' is no date or time."),
+        ("a IS 3", 1, "IS is followed by NULL, NOT NULL, TRUE or FALSE."),
+        ("extract(week FROM born) = 1", 19, "There is no part week of a time."),
         ("s LIKE s", 1, "LIKE is followed by a text in quotes."),
         ("s ~ s", 1, "The regular expression must be a text in quotes."),
         ("CAST(a AS BLOB) = 1", 6, "There is no type VARBINARY; cast to DATE, TIMESTAMP, TEXT, INTEGER or DOUBLE."),
@@ -113,7 +116,7 @@ def test_an_expression_means_what_sql_means(text: str, values: list[Any]) -> Non
         ("contains(s, 'a', 'b')", 1, "CONTAINS takes no json_scope here."),
         ("a = 1" + " OR a = 1" * 300, 1, "It has 2,705 characters; at most 2,000 are allowed."),
     ],
-    ids=range(28),
+    ids=range(31),
 )
 def test_what_may_not_be_said_is_refused_with_its_place(text: str, position: int, message: str) -> None:
     with pytest.raises(BadExpression) as caught:
