@@ -73,7 +73,8 @@ class Regression(Calculation):
         if not rows:
             return
         one = [(np.ones(rows), np.zeros(rows))] * self.has_intercept
-        terms = [each for column in columns[:-1] for each in powers(column, rests(column), self.degree)]
+        with np.errstate(over="ignore", invalid="ignore"):  # what comes of it is looked at below
+            terms = [each for column in columns[:-1] for each in powers(column, rests(column), self.degree)]
         high, low = zip(*one, *terms, (columns[-1], rests(columns[-1])), strict=True)
         parts = [np.vstack(high), *([np.vstack(low)] if any(each.any() for each in low) else [])]
         if not np.isfinite(parts[0]).all():
