@@ -160,7 +160,8 @@ def _check_retry(migration: type[DataMigration], run: Run, data: dict[str, Any])
 
 def _check_code(migration: type[DataMigration], run: Run, data: dict[str, Any]) -> None:
     if not data["confirm_code_change"] and planning.fingerprint(migration) not in (run.code, run.confirmed_code):
-        message = f"The code of {migration.name} was changed since that run. Look at the change, then say that you did."
+        remedy = "Look at the change, then send the request with confirm_code_change."
+        message = f"The code of {migration.name} was changed since that run. {remedy}"
         refuse(409, "code_changed", message, "/confirm_code_change")
 
 

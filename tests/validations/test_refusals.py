@@ -197,6 +197,30 @@ OK = {"rule": "required", "column": "name", "id": "ok"}
             "/rules/1/pattern",
             "Rule r2: pattern needs pattern.",
         ),
+        (
+            {"rule": "unique"},
+            "missing_field",
+            "/rules/1/column",
+            "Rule r2: unique needs either column or columns.",
+        ),
+        (
+            {"rule": "unique", "columns": ["name", "name"]},
+            "wrong_type",
+            "/rules/1/columns",
+            "Rule r2: columns names a column twice.",
+        ),
+        (
+            {"rule": "null_share", "column": "name", "maximum": 1.5},
+            "bad_bound",
+            "/rules/1/maximum",
+            "Rule r2: maximum must be a share from 0 to 1, not 1.5.",
+        ),
+        (
+            {"rule": "required", "column": "name", "threshold": "150%"},
+            "bad_threshold",
+            "/rules/1/threshold",
+            "Rule r2: a threshold is a count (0, 10, …) or a share below 1 (0.05), not '150%'.",
+        ),
         ({"rule": "required"}, "missing_field", "/rules/1/column", "Rule r2: required needs a column."),
         (
             {"rule": "row_count", "minimum": 1, "column": "name"},
@@ -277,14 +301,17 @@ def test_all_mistakes_are_told_at_once_with_the_position_in_an_expression(refuse
 
 
 def test_rules_that_are_no_list_or_too_many_are_refused(refused: Any) -> None:
-    assert first(refused(rules={"rule": "required"}))[:3] == (422, "wrong_type", "/rules")
-    assert first(refused(rules=[]))[:3] == (422, "wrong_type", "/rules")
-    assert first(refused(*[{"rule": "distinct_rows"}] * 301))[:3] == (422, "too_many_rules", "/rules")
+    message = "The rules must be a list of objects, at least one."
+    assert first(refused(rules={"rule": "required"})) == (422, "wrong_type", "/rules", message)
+    assert first(refused(rules=[])) == (422, "wrong_type", "/rules", message)
+    message = "There are 301 rules; a document has at most 300. Split it."
+    assert first(refused(*[{"rule": "distinct_rows"}] * 301)) == (422, "too_many_rules", "/rules", message)
 
 
 def test_rules_must_come_in_exactly_one_form(refused: Any) -> None:
-    assert first(refused())[:2] == (422, "no_rules")
-    assert first(refused(OK, rules_yaml="- rule: distinct_rows"))[:2] == (422, "no_rules")
+    refusal = 422, "no_rules", "/rules", "Give the rules in exactly one of 'rules', 'rules_yaml' and 'rule_set'."
+    assert first(refused()) == refusal
+    assert first(refused(OK, rules_yaml="- rule: distinct_rows")) == refusal
 
 
 @pytest.mark.parametrize(
@@ -315,7 +342,11 @@ def test_a_foreign_key_must_lead_to_a_dataset_and_columns_that_one_may_read(refu
     )
     assert first(refused({**rule, "dataset": "people"}))[1] == "unknown_dataset"
     assert first(refused({**rule, "references": "ids"}))[1:3] == ("unknown_column", "/rules/0/references")
-    assert first(refused({**rule, "references": ["id", "id"]}))[1:3] == ("wrong_type", "/rules/0/references")
+    assert first(refused({**rule, "references": ["id", "id"]}))[1:] == (
+        "wrong_type",
+        "/rules/0/references",
+        "Rule r1: 1 columns cannot refer to 2.",
+    )
 
 
 @pytest.mark.django_db(transaction=True)
