@@ -60,6 +60,7 @@ def pause(operation_id: UUID, by: str) -> Operation:
 
 
 def resume(operation_id: UUID, by: str) -> Operation:
+    fan_out.refuse_while_stopping(operation_id)
     operation = transitions.resume(operation_id, by)
     fan_out.cascade("resume", operation_id, by)
     return operation

@@ -146,6 +146,16 @@ def cascade(verb: str, parent_id: UUID, by: str, *, at_most: int | None = None) 
         cascade(verb, child_id, by, at_most=at_most)
 
 
+def refuse_while_stopping(parent_id: UUID) -> None:
+    """Raise `NotAllowedNow` while a pause is under way below: who stops later would stay so, and keep its parent."""
+    parents = list(Operation.objects.filter(pk=parent_id, state=State.PAUSED).values_list("pk", flat=True))
+    while parents:
+        below = dict(Operation.objects.filter(parent_id__in=parents, state__in=_PAUSES).values_list("pk", "state"))
+        if State.PAUSING in below.values():
+            raise NotAllowedNow("Some of its children are still stopping; resume it when they are paused.")
+        parents = list(below)
+
+
 def _do(verb: str, operation_id: UUID, by: str) -> bool:
     try:
         if verb == "retry":

@@ -224,6 +224,20 @@ class TestAFamily:
         work_off()
         assert fresh(parent).result["counted"] == 6
 
+    def test_is_not_resumed_before_all_below_have_stopped(self, alice: Any) -> None:
+        parent = start(alice)
+        executor.execute(parent.pk)
+        held = transitions.claim(children(parent)[0].pk, "w")
+        assert held
+        control.act("pause", parent.pk, "alice")
+        with pytest.raises(NotAllowedNow, match="Some of its children are still stopping"):
+            control.act("resume", parent.pk, "alice")
+        assert fresh(parent).state == "paused"
+        transitions.stop(held)
+        control.act("resume", parent.pk, "alice")
+        work_off()
+        assert (fresh(parent).state, fresh(parent).result["counted"]) == ("succeeded", 6)
+
     def test_goes_on_after_a_pause_in_which_the_last_child_ended(self, alice: Any) -> None:
         parent = start(alice, inputs=[{"to": 1}])
         executor.execute(parent.pk)

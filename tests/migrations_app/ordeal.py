@@ -95,7 +95,12 @@ def pause(stack: Stack, identifier: str, signal: Path) -> None:
     client = stack.client("staff")
     client.post(f"/operations/{identifier}/pause")
     until(lambda: stack.state(identifier) in ("paused", "succeeded"), what="it is paused")
-    client.post(f"/operations/{identifier}/resume")
+    until(lambda: _goes_on(client, identifier), what="it goes on, as all of its shards are paused")
+
+
+def _goes_on(client: Any, identifier: str) -> bool:
+    answer = client.post(f"/operations/{identifier}/resume")
+    return bool(answer.status_code == 200 or client.get(f"/operations/{identifier}").json()["done"])
 
 
 def throttle(stack: Stack, identifier: str, signal: Path) -> None:
