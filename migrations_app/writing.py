@@ -155,6 +155,8 @@ def insert(rows: Sequence[Model], *, may_be_late: bool = False) -> None:
 
 def delete(model: type[Model], keys: Sequence[Any]) -> int:
     """Delete rows, and nothing that points to them."""
+    if not keys:
+        return 0  # Django has no count of what it does not ask the database
     rows: Any = model._base_manager.filter(pk__in=keys)
     return int(rows._raw_delete(connection.alias))
 

@@ -98,6 +98,19 @@ def test_what_was_kept_goes_with_the_operation_and_the_history_stays(clerk: Any,
         run(clerk, "probe.name-and-count", reverse=str(operation.pk))
 
 
+def test_where_all_that_was_made_was_changed_since_nothing_is_deleted(clerk: Any) -> None:
+    contacts(8)
+    first = run(clerk, "contacts.split")
+    run(clerk, "contacts.fill-search-name")
+    kept = sorted(Person.objects.values_list("pk", "search_name"))
+    back = run(clerk, "contacts.split", reverse=str(first.pk))
+    assert back.state == "succeeded", back.error
+    assert sorted(Person.objects.values_list("pk", "search_name")) == kept
+    named = set(back.rejects.filter(raw__contains="migrations_app.person").values_list("raw", flat=True))
+    assert named == {f"split-people migrations_app.person {pk}" for pk, _ in kept}
+    assert not ContactImport.objects.exclude(person=None).exists()
+
+
 # Rows that were made and deleted
 
 
