@@ -33,12 +33,12 @@ def test_the_example_ends_as_the_page_says(sender: Sender) -> None:
 
 def test_every_code_is_on_a_page() -> None:
     sources = "".join(path.read_text() for path in (ROOT / "uploads").rglob("*.py"))
-    codes = set(re.findall(r'(?:Refusal|_broken)\(\s*"(\w+)"', sources)) | set(
-        re.findall(r'row_reject\([^"]*"(\w+)"|_reject\([^"]*"([a-z]+_[a-z_]+)"', sources)[0]
-    )
-    codes |= {"ragged_short", "json_syntax", "not_an_object", "excel_error_value", "unsupported_format"}
-    assert len(codes) > 20
-    assert {code for code in codes if code and f"`{code}`" not in PAGES} == set()
+    codes = set(re.findall(r'(?:[Rr]efusal|_broken|_problem|_wrong)\(\s*"(\w+)"', sources))
+    codes |= set(re.findall(r'Problem\(\s*\d+,\s*"(\w+)"', sources))
+    codes |= set(re.findall(r'(?:_reject|RowReject|Misfit)\([^"\n]*"([a-z]+_[a-z_]+)"', sources))
+    codes |= {"ragged_short", "json_syntax", "not_an_object"}
+    assert {"constraint_error", "bad_schema", "upload_locked", "table_exists", "excel_error_value"} <= codes
+    assert {code for code in codes if f"`{code}`" not in PAGES} == set()
 
 
 def test_every_ending_is_on_the_page() -> None:
