@@ -12,6 +12,7 @@ from django.core.management import get_commands, load_command_class
 from django.test import Client
 
 from lro.runtime import executor
+from migrations_app import registry
 from tests.migrations_app.runs import run
 from tests.probe import data_migrations
 from tests.probe.models import Thing
@@ -42,6 +43,14 @@ def test_the_request_is_answered_as_it_says(client: Client, clerk: Any) -> None:
     assert set(found) - set(expected) == {"transactions"}
     run(clerk, "probe.round-prices", reverse=answer.json()["id"])
     assert sorted(Thing.objects.values_list("touched", flat=True)) == [14, 20, 99, 2_000]
+
+
+def test_every_code_is_named() -> None:
+    source = "".join(path.read_text() for path in Path(registry.__file__).parent.rglob("*.py"))
+    codes = set(re.findall(r'(?:refuse\(|Problem\()\s*4\d\d,\s*"(\w+)"', source)) - {"invalid"}
+    codes |= set(re.findall(r'Fail\(\s*"(\w+)"', source))
+    assert {"unknown_step", "dependencies_pending", "bad_source"} <= codes
+    assert {code for code in codes if f"`{code}`" not in PAGE} == set()
 
 
 def test_its_commands_are_understood() -> None:

@@ -66,6 +66,9 @@ def test_every_code_of_a_refusal_is_named() -> None:
     listed = re.search(r"The codes are `(.*?)`", PAGE, re.DOTALL)
     assert listed is not None
     assert raised <= set(listed[1].split())
+    others = set(re.findall(r'Problem\(4(?!22)\d\d, "(\w+)"', source)) - {"invalid"}
+    assert {"name_taken", "version_mismatch"} <= others
+    assert {code for code in others if f"`{code}`" not in PAGE} == set()
 
 
 def test_every_address_is_named() -> None:
