@@ -356,6 +356,7 @@ function optionsForm() {
     field("Name", h("input", { name: "name", placeholder: "as the file", autocomplete: "off" })),
     field("Delimiter", select("delimiter", [["", "find out"], [",", "comma ,"], [";", "semicolon ;"], ["\t", "tab"], ["|", "pipe |"]])),
     field("Encoding", select("encoding", [["", "find out"], ["utf-8", "UTF-8"], ["utf-16", "UTF-16"], ["windows-1252", "Windows-1252"], ["iso-8859-1", "ISO 8859-1"]])),
+    field("First row", select("header", [["", "names the columns"], ["false", "is data"]])),
     field("Sheet of a workbook", h("input", { name: "sheet", placeholder: "the first visible", autocomplete: "off" })));
 }
 
