@@ -47,6 +47,14 @@ def choose_delimiter(units: bytes, quote: str, *, at_end: bool, has_header: bool
     return ranked[0].delimiter
 
 
+def width_below(units: bytes, quote: str, delimiter: str, names: int, *, at_end: bool) -> Candidate | None:
+    """How most records are wide, where the first one, which names the columns, is another width."""
+    marks = CANDIDATES if names == 1 else (delimiter,)  # of a title nobody can tell the delimiter
+    judged = [judge(units, mark, quote, at_end=at_end, has_header=False) for mark in marks]
+    best = max(judged, key=lambda candidate: (candidate.columns > 1, candidate.share))
+    return best if best.columns > 1 and best.columns != names and best.share > 0.5 else None
+
+
 def judge(units: bytes, delimiter: str, quote: str, *, at_end: bool, has_header: bool = True) -> Candidate:
     """How well one delimiter explains the head."""
     fields = scan(units, delimiter, quote, at_end=at_end).fields

@@ -1,13 +1,13 @@
 """Inspection of a file's head: all that is needed to parse any block of it, or a refusal."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from uploads.archives import open_unpacked
-from uploads.dialects import choose_delimiter, judge
+from uploads.dialects import NAMES, choose_delimiter, judge, width_below
 from uploads.encodings import Encoding, as_units, detect, unit_width
 from uploads.records import BLANK, MALFORMED, MAX_RECORD, TOO_LONG, Records, scan, split
 from uploads.refusals import Refusal
@@ -109,8 +109,8 @@ def inspect(
     first = _first_record(head, records)
     names = _header(head, records, first, mark) if has_header else [""] * _width(head, mark)
     columns, warnings = unique_names(names, warn=has_header)
-    if has_header and all(map(_is_number, names)):
-        warnings = (_NUMBERS, *warnings)
+    if has_header:
+        warnings = (*_doubts(head, names, mark), *warnings)
     offset, line = _data_start(head, records, first, has_header)
     assumed = (head.encoding.warning,) if head.encoding.warning else ()
     kind = "tsv" if mark == "\t" else "csv"
@@ -224,6 +224,20 @@ def _free(name: str, taken: set[str]) -> str:
         number += 1
         name = f"{stem}_{number}"
     return name
+
+
+def _doubts(head: _Head, names: Sequence[str], delimiter: str) -> Iterator[str]:
+    """Why the first row may not be the one that names the columns."""
+    if all(map(_is_number, names)):
+        yield _NUMBERS
+    below = width_below(head.units, _QUOTE, delimiter, len(names), at_end=head.whole)
+    if below is not None:
+        fields = f"{len(names):,} field{'s' if len(names) > 1 else ''}"
+        mark = NAMES[below.delimiter]
+        yield (
+            f"The first row has {fields}, but most rows have {below.columns:,} with a {mark} between them; "
+            "delete what stands above the names of the columns, or complete them."
+        )
 
 
 def _data_start(head: _Head, records: Records, first: int, has_header: bool) -> tuple[int, int]:

@@ -117,6 +117,26 @@ def test_a_few_accents_are_western(make, text: str) -> None:
     assert layout.encoding == "cp1252"
 
 
+@pytest.mark.parametrize("mark", [",", ";", "\t"])
+def test_a_title_above_the_names_is_told(make, mark: str) -> None:
+    text = "Report 2024\n\n" + "".join(f"{mark.join(row)}\n" for row in (("name", "price"), ("A", "1"), ("B", "2")))
+    names = {",": "comma", ";": "semicolon", "\t": "tab"}
+    assert inspect(make(text.encode()), "f.csv").warnings == (
+        f"The first row has 1 field, but most rows have 2 with a {names[mark]} between them; "
+        "delete what stands above the names of the columns, or complete them.",
+    )
+
+
+def test_a_name_that_is_missing_is_told(make) -> None:
+    (warning,) = inspect(make(b"a,b\n0,1,2\n1,3,4\n"), "f.csv").warnings
+    assert warning.startswith("The first row has 2 fields, but most rows have 3 with a comma between them;")
+
+
+@pytest.mark.parametrize("text", ["name\nAda\nBob\n", "a,b\n1,2\n3\n4,5\n", "a,b\n", "text\nHello, world\nx\ny\nz\n"])
+def test_rows_that_fit_their_names_are_no_matter(make, text: str) -> None:
+    assert inspect(make(text.encode()), "f.csv").warnings == ()
+
+
 def test_a_character_cut_by_the_head_is_no_fault(make) -> None:
     row = "é" * 99 + "\n"
     assert inspect(make(b"a\n" + row.encode() * 3000), "f.csv").encoding == "utf-8"
