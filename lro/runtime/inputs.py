@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,13 +10,14 @@ from django.http import QueryDict
 from rest_framework.exceptions import ErrorDetail, ValidationError
 from rest_framework.serializers import ListSerializer, Serializer
 
-_NEVER_OURS = "csrfmiddlewaretoken"  # every form of Django has it
-
 
 def refuse_unknown(serializer: Any, data: Any) -> None:
-    """Raise ValidationError with each field that is not there, at its place, and the one that was probably meant."""
-    if isinstance(data, QueryDict):  # as a form says what is nested: option.spot, tags[0]
-        data = {re.split(r"[.\[]", name, maxsplit=1)[0]: None for name in data if name != _NEVER_OURS}
+    """Raise ValidationError with each field that is not there, at its place, and the one that was probably meant.
+
+    Of JSON only: to a form the widgets of a page add fields of their own, as a token, or the name of a file.
+    """
+    if isinstance(data, QueryDict):
+        return
     if found := _unknown(serializer, data):
         raise ValidationError(found)
 

@@ -47,16 +47,10 @@ def test_the_fields_of_a_field_are_looked_at_too() -> None:
     [
         {"option": {"spot": 1}, "steps": [{"spot": 1}], "labels": {"any": "name"}, "fail_on": "error"},
         {"option": "no object", "steps": "no list", "labels": None},
-        QueryDict("option.spot=1&steps[0]spot=2&csrfmiddlewaretoken=x"),
+        QueryDict("option.spot=1&csrfmiddlewaretoken=x&name=table.csv"),
         ["no object"],
         None,
     ],
 )
 def test_what_is_there_or_has_names_of_its_own_is_left_to_the_serializer(data: Any) -> None:
     refuse_unknown(Input(data=data), data)
-
-
-def test_a_form_is_looked_at_like_json() -> None:
-    assert refused(QueryDict("fail_no=error")) == {
-        "fail_no": ["There is no field 'fail_no' here; did you mean 'fail_on'?"]
-    }

@@ -20,7 +20,7 @@ class Sender:
     def __init__(self, user: Any) -> None:
         self.client = Client(headers={"Authorization": f"Bearer {AccessToken.for_user(user)}"})
 
-    def post(self, content: bytes, name: str, **fields: str) -> Any:
+    def post(self, content: bytes, name: str, /, **fields: str) -> Any:
         return self.client.post("/uploads/import", {"file": SimpleUploadedFile(name, content), **fields})
 
     def refused(self, content: bytes, name: str, **fields: str) -> tuple[int, str, str]:

@@ -79,7 +79,6 @@ FORM: list[tuple[dict[str, Any], int, str, str, str]] = [
         "The delimiter must be one ASCII character that is no letter, digit or quote.",
     ),
     ({"sheet": "Data"}, 422, "wrong_option", "/sheet", "'sheet' has no meaning for delimited text; leave it out."),
-    ({"delimeter": ";"}, 400, "invalid", "/delimeter", "There is no field 'delimeter' here; did you mean 'delimiter'?"),
     ({"parallel": "65"}, 400, "invalid", "/parallel", "Ensure this value is less than or equal to 64."),
     ({"header": "perhaps"}, 400, "invalid", "/header", "Must be a valid boolean."),
 ]
@@ -101,6 +100,9 @@ class TestOfAnImport:
         assert (answer.status_code, body["code"]) == (status, code)
         assert body["detail"] == (message if status == 422 else "The input is not valid.")
         assert (body["errors"][0]["pointer"], body["errors"][0]["message"]) == (pointer, message)
+
+    def test_what_the_widget_of_a_page_adds_to_its_form_is_passed_over(self, sender: Sender) -> None:
+        assert sender.post(CSV, "people.csv", name="people.csv", type="text/csv").status_code == 200
 
     @pytest.mark.parametrize(
         ("content", "name", "fields", "code", "message"),
