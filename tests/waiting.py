@@ -12,7 +12,7 @@ import psutil
 Answer = TypeVar("Answer")
 
 
-def until(condition: Callable[[], Answer], *, within: float = 20.0, what: str = "", every: float = 0.05) -> Answer:
+def until(condition: Callable[[], Answer], *, within: float = 60.0, what: str = "", every: float = 0.05) -> Answer:
     """The first true answer of `condition`; an AssertionError that says `what` after `within` seconds."""
     deadline = time.monotonic() + within
     while not (answer := condition()):
@@ -23,10 +23,10 @@ def until(condition: Callable[[], Answer], *, within: float = 20.0, what: str = 
 
 def are_gone(processes: Iterable[psutil.Process]) -> bool:
     """Whether all have ended; in a container, nobody may ever collect the dead."""
-    return not any(_is_alive(process) for process in processes)
+    return not any(is_alive(process) for process in processes)
 
 
-def _is_alive(process: psutil.Process) -> bool:
+def is_alive(process: psutil.Process) -> bool:
     with suppress(psutil.NoSuchProcess):
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     return False

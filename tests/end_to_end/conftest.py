@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests import chromium
 from tests.end_to_end.stack import ALIAS, Stack, forget_connection, running
@@ -15,6 +15,7 @@ from tests.waiting import until
 
 # The browser's driver keeps an event loop in this thread, and Django would refuse to ask the database beside it.
 os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+expect.set_options(timeout=30_000)
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -20,6 +20,7 @@ from uuid import uuid4
 import dj_database_url
 import httpx
 import jwt
+import psutil
 import redis
 from django.contrib.auth import get_user_model
 from django.contrib.auth.hashers import make_password
@@ -27,7 +28,8 @@ from django.core.files.storage import FileSystemStorage
 from django.db import connections
 
 from lro.models import Operation
-from tests.waiting import until
+from tests.probe.gate import Gate
+from tests.waiting import is_alive, until
 
 ROOT = Path(__file__).resolve().parents[2]
 ALIAS = "stack"
@@ -40,15 +42,14 @@ class Stack:
     def __init__(self, folder: Path, port: int, *options: str, **environment: str) -> None:
         self.folder, self.port = folder, port
         self.url = f"http://127.0.0.1:{port}"
-        self.log = folder / "up.log"
-        self._seconds_per_checkpoint = folder / "seconds_per_checkpoint"
+        self.log, self.gate = folder / "up.log", Gate(folder)
         self._clients: list[httpx.Client] = []
         keep = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "REDIS_URL")}
         self.environment = keep | {
             "LRO_DATA_DIR": str(folder / "data"),
             "DJANGO_SETTINGS_MODULE": "tests.settings",
             "LRO_DEMO_PASSWORD": PASSWORD,
-            "LRO_TEST_SECONDS_PER_CHECKPOINT": str(self._seconds_per_checkpoint),
+            "LRO_TEST_GATE": str(folder),
             **environment,
         }
         command = [sys.executable, "manage.py", "up", "--port", str(port), *options]
@@ -56,7 +57,7 @@ class Stack:
             self.process = subprocess.Popen(command, cwd=ROOT, env=self.environment, stdout=log, stderr=log)
 
     def await_ready(self) -> None:
-        until(self._answers, within=90, what=f"the system answers\n{self.log.read_text()[-3000:]}")
+        until(self._answers, within=180, what=f"the system answers\n{self.log.read_text()[-3000:]}")
         database = {**dj_database_url.parse(self.run["database_url"])}
         default = connections.databases["default"]
         point_alias_at(connections.configure_settings({"default": default, ALIAS: database})[ALIAS])
@@ -88,18 +89,20 @@ class Stack:
 
     def _alive(self, name: str) -> int | None:
         pid = int(self.run["processes"].get(name, 0))
-        return pid if pid and Path(f"/proc/{pid}").exists() else None
+        with suppress(psutil.NoSuchProcess):
+            return pid if pid and is_alive(psutil.Process(pid)) else None
+        return None
 
     def stop(self) -> int:
         for client in self._clients:
             client.close()
         self.process.send_signal(signal.SIGINT)
-        return self.process.wait(timeout=40)
+        return self.process.wait(timeout=90)
 
     # What people do
 
     def client(self, username: str = "demo") -> httpx.Client:
-        answer = until(lambda: self._login(username), within=30, what="a login succeeds")
+        answer = until(lambda: self._login(username), what="a login succeeds")
         client = httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {answer}"}, timeout=60)
         self._clients.append(client)
         return client
@@ -114,7 +117,7 @@ class Stack:
         return str(answer.json()["access"]) if answer.status_code == 200 else None
 
     def token(self, username: str = "demo") -> str:
-        return str(until(lambda: self._login(username), within=30))
+        return str(until(lambda: self._login(username), what="a login succeeds"))
 
     def brief_token(self, seconds: float, username: str = "demo") -> str:
         """A token that expires so soon, made as the system makes its own."""
@@ -159,25 +162,16 @@ class Stack:
             assert not row.is_terminal, f"it ended at {row.state} before {percent} %: {row.error}"
             return row if (row.progress.get("percent") or 0) >= percent and row.state == "running" else None
 
-        found: Operation = until(reached, within=90, what=f"{percent} % of {identifier}", every=0.02)
+        found: Operation = until(reached, within=180, what=f"{percent} % of {identifier}", every=0.02)
         return found
 
-    def await_end(self, identifier: str, within: float = 120) -> Operation:
+    def await_end(self, identifier: str, within: float = 180) -> Operation:
         def ended() -> Operation | None:
             row = self.ask(lambda: self.operation(identifier), None)
             return row if row is not None and row.is_terminal else None
 
         row: Operation = until(ended, within=within, what=f"the end of {identifier}\n{self.log.read_text()[-4000:]}")
         return row
-
-    @contextmanager
-    def slowed_down(self, seconds: float) -> Iterator[None]:
-        """Workers wait so long after each checkpoint, so that there is a middle in which to look and to hurt."""
-        self._seconds_per_checkpoint.write_text(str(seconds))
-        try:
-            yield
-        finally:
-            self._seconds_per_checkpoint.unlink()
 
     # How it is hurt
 
@@ -226,7 +220,7 @@ def forget_connection() -> None:
 def running(*options: str, **environment: str) -> Iterator[Stack]:
     """A stack for the time of the block; another one that runs already is hidden meanwhile."""
     hidden = connections.databases.get(ALIAS)
-    with tempfile.TemporaryDirectory(prefix="lro-stack-") as folder:
+    with tempfile.TemporaryDirectory(prefix="lro-stack-", ignore_cleanup_errors=True) as folder:
         stack = Stack(Path(folder), free_port(), *options, **environment)
         try:
             stack.await_ready()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -34,20 +33,7 @@ def computing(stack: Stack, identifier: str) -> str:
         row = rows.filter(checkpoint__has_key="tally").first()
         return str(row.pk) if row else None
 
-    return str(until(found, within=60, what="a block is saved"))
-
-
-def killed(stack: Stack, identifier: str) -> str:
-    """The operation whose process was killed; one that ends at that moment is let go for another."""
-
-    def victim() -> str | None:
-        found = computing(stack, identifier)
-        with suppress(IndexError, ProcessLookupError):
-            stack.kill_child(found)
-            return found
-        return None
-
-    return str(until(victim, what="a process is killed"))
+    return str(until(found, what="a block is saved"))
 
 
 def answer_without_workers(operation: Operation) -> dict[str, Any]:
@@ -61,11 +47,13 @@ def answer_without_workers(operation: Operation) -> dict[str, Any]:
 def test_a_worker_that_is_killed_costs_time_and_no_digit(drained: Stack) -> None:
     results = []
     for shards in (1, 2):
-        identifier = start(drained, shards=shards)
-        victim = killed(drained, identifier)
+        with drained.gate.slowing_down(0.05), drained.gate.holding_at(1):
+            identifier = start(drained, shards=shards)
+            victim = computing(drained, identifier)
+            drained.kill_child(victim)
         ended = drained.await_end(identifier)
         assert ended.state == "succeeded", ended.error
-        assert drained.operation(victim).attempt > 1
+        assert drained.operation(victim).attempt == 2
         results.append(ended.result)
     assert results[0] == results[1]
     assert results[0].items() >= answer_without_workers(ended).items()
@@ -76,7 +64,7 @@ def test_a_calculation_is_ended_early_with_what_it_has(drained: Stack, shards: i
     identifier = start(drained, paths=10**9, shards=shards)
     computing(drained, identifier)
     assert drained.client().post(f"/calculations/{identifier}/stop").status_code == 200
-    ended = drained.await_end(identifier, within=20)
+    ended = drained.await_end(identifier)
     assert ended.state == "succeeded", ended.error
     assert ended.result["stopped_early"] is True
     assert 4096 <= ended.result["paths"] < 10**9

@@ -18,14 +18,13 @@ from uploads.models import Dataset
 
 pytestmark = pytest.mark.slow
 
-SECONDS_PER_CHECKPOINT = 0.1
 HURTS = [Stack.kill_child, Stack.kill_worker, Stack.flush_valkey, Stack.restart_postgres, Stack.kill_web]
 
 
 @pytest.mark.parametrize("hurt", HURTS, ids=lambda hurt: hurt.__name__)
 def test_an_import_survives(drained: Stack, small_file: tuple[Path, Truth], hurt: Any) -> None:
     path, truth = small_file
-    with drained.slowed_down(SECONDS_PER_CHECKPOINT):
+    with drained.gate.holding_at(20):
         identifier = drained.upload(drained.client(), path)["id"]
         follower = WebSocketFollower(drained, identifier)
         follower.start()
@@ -41,11 +40,13 @@ def test_an_import_of_a_million_rows_survives_all_of_them_in_turn(
     drained: Stack, large_file: tuple[Path, Truth]
 ) -> None:
     path, truth = large_file
-    with drained.slowed_down(SECONDS_PER_CHECKPOINT):
+    percents = (10, 25, 40, 55, 70)
+    with drained.gate.holding_at(percents[0]):
         identifier = drained.upload(drained.client(), path)["id"]
         follower = WebSocketFollower(drained, identifier)
         follower.start()
-        for percent, hurt in zip((10, 25, 40, 55, 70), HURTS, strict=True):
+        for percent, hurt in zip(percents, HURTS, strict=True):
+            drained.gate.hold_at(percent)
             drained.await_progress(identifier, percent)
             hurt(drained, identifier)
     assert_imported_exactly(drained, identifier, truth)

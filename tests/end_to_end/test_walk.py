@@ -15,8 +15,8 @@ from lro.testing import assert_consistent
 from tests.end_to_end.cuts import CUTS
 from tests.end_to_end.stack import ALIAS, PASSWORD, ROOT, Stack, running
 from tests.end_to_end.test_kills import assert_imported_exactly
+from tests.end_to_end.test_stopping import start
 from tests.uploads.generator import Truth
-from tests.waiting import until
 
 pytestmark = pytest.mark.slow
 
@@ -31,13 +31,6 @@ def walked(django_db_blocker: Any) -> Iterator[Stack]:
         running(LRO_TEST_SETTINGS=UNHEALED) as stack,
     ):
         yield stack
-
-
-@pytest.fixture
-def unhurried(walked: Stack) -> Iterator[None]:
-    """An import that a person can watch, however fast the machine is."""
-    with walked.slowed_down(0.3):
-        yield
 
 
 @pytest.fixture
@@ -62,28 +55,30 @@ def number(page: Page, test_id: str) -> int:
     return int(page.get_by_test_id(test_id).get_attribute("data-value") or 0)
 
 
-@pytest.mark.usefixtures("unhurried")
 def test_a_file_is_uploaded_and_imported_before_ones_eyes(
     walked: Stack, page: Page, large_file: tuple[Path, Truth]
 ) -> None:
     path, truth = large_file
     page.goto("/app/upload")
-    page.get_by_test_id("file-input").set_input_files(path)
-    page.get_by_test_id("open-operation").click(timeout=60_000)
-    page.wait_for_url(re.compile(r"/app/operations/[0-9a-f-]{36}"))
-    identifier = page.url.split("?")[0].rsplit("/", 1)[1]
+    with walked.gate.holding_at(1):
+        page.get_by_test_id("file-input").set_input_files(path)
+        page.get_by_test_id("open-operation").click(timeout=60_000)
+        page.wait_for_url(re.compile(r"/app/operations/[0-9a-f-]{36}"))
+        identifier = page.url.split("?")[0].rsplit("/", 1)[1]
 
-    seen = [live_count(page, above=0)]
-    assert walked.operation(identifier).worker, "a worker holds it while we look"
-    reads: list[str] = []
-    page.on("request", lambda request: reads.append(request.url))
-    for _ in range(3):
+        seen = [live_count(page, above=0)]
+        assert walked.operation(identifier).worker, "a worker holds it while we look"
+        reads: list[str] = []
+        page.on("request", lambda request: reads.append(request.url))
+        for percent in (20, 40, 60):
+            walked.gate.hold_at(percent)
+            seen.append(live_count(page, above=seen[-1]))
+        assert reads == [], "what is seen live came by the socket, and was not read again"
+        page.reload()
+        walked.gate.hold_at(80)
         seen.append(live_count(page, above=seen[-1]))
-    assert reads == [], "what is seen live came by the socket, and was not read again"
-    page.reload()
-    seen.append(live_count(page, above=seen[-1]))
-    assert seen == sorted(set(seen))
-    expect(page.get_by_test_id("connection")).to_have_attribute("data-state", "live")
+        assert seen == sorted(set(seen))
+        expect(page.get_by_test_id("connection")).to_have_attribute("data-state", "live")
 
     expect(page.get_by_test_id("operation-state")).to_have_attribute("data-state", "succeeded", timeout=120_000)
     expect(page.get_by_test_id("operation-progress")).to_have_attribute("value", "100")
@@ -117,15 +112,15 @@ def shows_its_log_and_its_rejects(stack: Stack, page: Page, identifier: str, tru
     assert len(Path(download.value.path()).read_text().splitlines()) >= len(truth.rejects) + 1
 
 
-@pytest.mark.usefixtures("unhurried")
 def test_an_import_is_cancelled_from_the_page(walked: Stack, page: Page, large_file: tuple[Path, Truth]) -> None:
-    with walked.client() as client:
-        identifier = walked.upload(client, large_file[0])["id"]
-    page.goto(f"/app/operations/{identifier}")
-    live_count(page, above=0)
-    page.get_by_test_id("action-cancel").click()
-    page.get_by_test_id("confirm-yes").click()
-    expect(page.get_by_test_id("operation-state")).to_have_attribute("data-state", "cancelled", timeout=10_000)
+    with walked.gate.holding_at(1):
+        with walked.client() as client:
+            identifier = walked.upload(client, large_file[0])["id"]
+        page.goto(f"/app/operations/{identifier}")
+        live_count(page, above=0)
+        page.get_by_test_id("action-cancel").click()
+        page.get_by_test_id("confirm-yes").click()
+        expect(page.get_by_test_id("operation-state")).to_have_attribute("data-state", "cancelled")
     assert walked.operation(identifier).state == "cancelled"
 
 
@@ -136,19 +131,25 @@ def test_the_list_shows_what_is_started_elsewhere(walked: Stack, page: Page) -> 
         identifier = client.post("/probe/counts", json={"to": 20, "seconds_each": 0.1}).json()["id"]
     row = page.locator(f"[data-testid=operation-row][data-operation-id='{identifier}']")
     newer = page.locator("[data-testid=show-new]:not([hidden])")
-    expect(row.or_(newer).first).to_be_visible(timeout=10_000)
+    expect(row.or_(newer).first).to_be_visible()
     if newer.is_visible():
         newer.click()
-    expect(row).to_have_attribute("data-state", "succeeded", timeout=20_000)
+    expect(row).to_have_attribute("data-state", "succeeded")
 
 
 def test_what_a_killed_process_held_goes_on_at_once_and_not_only_when_a_reconciler_comes(walked: Stack) -> None:
-    with walked.client() as client:
-        identifier = client.post("/probe/saves", json={"to": 60, "seconds_each": 0.05}).json()["id"]
-    until(lambda: walked.operation(identifier).checkpoints > 5, what="it is at work")
-    walked.kill_child(identifier)
-    until(lambda: walked.operation(identifier).attempt == 2, within=4, what="it goes on")
-    assert walked.await_end(identifier).state == "succeeded"
+    with walked.gate.holding_at(10):
+        identifier = start(walked, "probe.saves", to=60)
+        walked.await_progress(identifier, 10)
+        walked.kill_child(identifier)
+    ended = walked.await_end(identifier)
+    assert (ended.state, ended.attempt) == ("succeeded", 2)
+
+
+def test_a_parent_goes_on_after_its_last_child_and_not_only_when_a_reconciler_comes(walked: Stack) -> None:
+    inputs = [{"to": 5, "seconds_each": 0.02}] * 40
+    parent = walked.await_end(start(walked, "probe.splits", child="probe.counts", inputs=inputs))
+    assert parent.result["counted"] == 200
 
 
 def test_a_file_that_is_no_table_is_refused_in_words(walked: Stack, browser: Browser, tmp_path: Path) -> None:

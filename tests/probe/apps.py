@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import os
-import time
-from contextlib import suppress
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
 from django.apps import AppConfig
+
+from .gate import Gate
 
 
 class ProbeConfig(AppConfig):
@@ -14,19 +16,20 @@ class ProbeConfig(AppConfig):
     label = "probe"
 
     def ready(self) -> None:
-        if path := os.environ.get("LRO_TEST_SECONDS_PER_CHECKPOINT"):  # tests.end_to_end.stack
-            slow_checkpoints_down(Path(path))
+        if folder := os.environ.get("LRO_TEST_GATE"):  # tests.end_to_end.stack
+            gate = Gate(Path(folder))
+            _after("progress", gate.slow_down)
+            _after("checkpoint", gate.hold)
 
 
-def slow_checkpoints_down(path: Path) -> None:
-    """After each checkpoint wait as long as the file says: what must be hurt in the middle may not be over before."""
+def _after(verb: str, wait: Callable[[Any], None]) -> None:
     from lro.runtime.context import OperationContext
 
-    checkpoint = OperationContext.checkpoint
+    whole = getattr(OperationContext, verb)
 
-    def slow(self: OperationContext, *args: Any, **options: Any) -> None:
-        checkpoint(self, *args, **options)
-        with suppress(FileNotFoundError):
-            time.sleep(float(path.read_text()))
+    @wraps(whole)
+    def and_wait(op: OperationContext, *args: Any, **options: Any) -> None:
+        whole(op, *args, **options)
+        wait(op)
 
-    OperationContext.checkpoint = slow  # type: ignore[method-assign]
+    setattr(OperationContext, verb, and_wait)

@@ -129,7 +129,7 @@ class Stamps(MarksList):
 
 @register("probe.walks")
 class Walks(ItemOperation):
-    """Counts in each row, slowly, in short batches, and sets every tenth aside."""
+    """Counts in each row, in short batches, and sets every tenth aside; each attempt hangs at the row named for it."""
 
     batch_items = 20
     batch_seconds = 0.1
@@ -137,12 +137,13 @@ class Walks(ItemOperation):
     def items(self, **data: Any) -> QuerySet[Thing]:
         return Thing.objects.all()
 
-    def run(self, op: OperationContext, *args: Any, seconds_each: float = 0.0, **data: Any) -> Any:
-        self.seconds_each = seconds_each
+    def run(self, op: OperationContext, *args: Any, hangs_at: list[int], **data: Any) -> Any:
+        self.hangs_at = dict(enumerate(hangs_at, 1)).get(op.attempt)
         return super().run(op, **data)
 
     def process(self, thing: Thing) -> None:
-        time.sleep(self.seconds_each)
+        if thing.pk == self.hangs_at:
+            time.sleep(3600)
         Thing.objects.filter(pk=thing.pk).update(touched=F("touched") + 1)
         if thing.pk % 10 == 0:
             raise RejectItem("tenth", "It is a tenth one.")

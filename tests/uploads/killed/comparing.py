@@ -142,11 +142,12 @@ def _position(pid: int, upload: str) -> int | None:
 
 
 def compare(
-    stack: Stack, path: Path, truth: Truth, kills: int, seed: int, **fields: str
+    stack: Stack, path: Path, truth: Truth, kills: int, seed: int, slowed_by: float = 0.0, **fields: str
 ) -> tuple[Outcome, Hurt, list[str]]:
-    """An unhurt import by one process, a hurt one, and what is wrong with the second."""
+    """An unhurt import by one process, a hurt one that is slowed down, and what is wrong with the second."""
     whole = unhurt(stack, path, parallel="1")
-    found = hurt(stack, path, random.Random(seed), kills, **fields)
+    with stack.gate.slowing_down(slowed_by):
+        found = hurt(stack, path, random.Random(seed), kills, **fields)
     wrong = [f"{name} differs" for name in Outcome._fields if getattr(whole, name) != getattr(found.outcome, name)]
     if (whole.rows, whole.rejected) != (truth.good_rows, len(truth.rejects)):
         wrong.append("the unhurt one is not the generator's truth")
