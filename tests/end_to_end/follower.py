@@ -81,7 +81,7 @@ class Follower(threading.Thread):
         self._stopping.set()
         self.resume_reading()
         self.drop()
-        self.join(timeout=20)
+        self.join(timeout=60)
 
     def drop(self) -> None:
         """Cut the connection now."""
@@ -166,20 +166,24 @@ def page(stack: Stack, token: str, operation: str, after: int = 0) -> dict[str, 
 
 def assert_heard_all(follower: Any, operation: str, *, after: int = 0, is_slow: bool = False) -> None:
     """It was told what is stored after `after`, each event once and in order; progress is merged for who is slow."""
-    until(lambda: follower.is_done or _has_ended(follower), within=60, what="it heard the end")
-    follower.join(timeout=20)
+    until(lambda: follower.is_done or _has_ended(follower), what="it heard the end")
+    follower.join(timeout=60)
     assert not getattr(follower, "problem", ""), follower.problem
     assert follower.is_done, f"it ended before the operation did: {_end_of(follower)}"
     assert not getattr(follower, "is_alive", bool)(), "nothing told it that this was all"
-    rows = Event.objects.using(ALIAS).filter(operation_id=operation, sequence__gt=after)
-    stored = {row.sequence: (row.sequence, row.kind, row.data) for row in rows.order_by("sequence")}
+    rows = Event.objects.using(ALIAS).filter(operation_id=operation, sequence__gt=after).order_by("sequence")
     told = [event for event in follower.log if event["operation"] == operation]
+    assert_is_told(told, list(rows.values_list("sequence", "kind", "data")), is_slow=is_slow)
+    assert_gaps_are_explained(getattr(follower, "frames", []), is_slow=is_slow)
+
+
+def assert_is_told(told: list[dict[str, Any]], rows: list[tuple[int, str, Any]], *, is_slow: bool) -> None:
+    stored = {row[0]: row for row in rows}
     merged = [event["sequence"] - back for event in told for back in range(1, event.get("merged", 0) + 1)]
     assert is_slow or not merged, f"progress was merged for a reader that is not slow: {merged}"
     assert {stored.pop(sequence)[1] for sequence in merged} <= {"progress"}
     assert [event["sequence"] for event in told] == list(stored)
     assert [(event["sequence"], event["kind"], event["data"]) for event in told] == list(stored.values())
-    assert_gaps_are_explained(getattr(follower, "frames", []), is_slow=is_slow)
 
 
 def assert_gaps_are_explained(frames: list[dict[str, Any]], *, is_slow: bool) -> None:

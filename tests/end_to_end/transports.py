@@ -41,7 +41,8 @@ class WebSocketFollower(Follower):
         self.say(type="authenticate", token=token)
 
     def _follow(self) -> None:
-        with self._open_link(sock=self._connect(), max_queue=1, close_timeout=1) as self._link:
+        # Without pings of its own: who does not read does not hear their answers.
+        with self._open_link(sock=self._connect(), max_queue=1, close_timeout=1, ping_interval=None) as self._link:
             for target in self._targets or [{"operation": self._operation, "after": self._last}]:
                 self.say(type="subscribe", **target)
             try:

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,7 @@ class FeelsItsWay(OperationTask):
 
 @register("probe.chatters")
 class Chatters(OperationTask):
-    """Says so many things, each of so many bytes, and the `texts`; before `holds_at` it waits for the file `gate`."""
+    """Says so many things, each of so many bytes, and the `texts`; before each of `holds_at` it waits for a file."""
 
     def run(
         self,
@@ -95,12 +96,12 @@ class Chatters(OperationTask):
         texts: list[str] | None = None,
         seconds_each: float = 0.0,
         at_once: int = 1,
-        holds_at: int = -1,
+        holds_at: Sequence[int] = (),
         gate: str = "",
     ) -> dict[str, int]:
         for index in range(0, things, at_once):
-            if index == holds_at:
-                self._wait(op, Path(gate))
+            if index in holds_at:
+                self._wait(op, Path(f"{gate}-{index}"))
             said = [_thing(number, bytes) for number in range(index, min(things, index + at_once))]
             if journal.append(op.id, said, where=held_by(op._held.fence)) is None:
                 op.check()

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,28 +34,31 @@ def post(stack: Stack, path: str, username: str = "demo", **data: Any) -> dict[s
 
 
 class Chatter:
-    """An operation that says things; it stops in the middle until it is told to `go_on`."""
+    """An operation that says things; each time that it holds it stops until it is told to `go_on`."""
 
-    def __init__(self, stack: Stack, gate: Path, **data: Any) -> None:
-        self._stack, self._gate, self._holds_at = stack, gate, data.get("holds_at", -1)
-        self.id = str(post(stack, "/probe/chatters", gate=str(gate), **data)["id"])
-        if self._holds_at >= 0:
-            self.await_hold()
+    def __init__(self, stack: Stack, gate: Path, *, holds_at: Sequence[int] = (), **data: Any) -> None:
+        self._stack, self._gate, self._holds_at = stack, gate, list(holds_at)
+        self.id = str(post(stack, "/probe/chatters", gate=str(gate), holds_at=self._holds_at, **data)["id"])
+        self.await_hold()
 
     def await_hold(self) -> None:
-        said = Event.objects.using(ALIAS).filter(operation_id=self.id, kind__in=["log", "partial"])
-        until(lambda: said.count() == self._holds_at, what=f"{self._holds_at} things are said", every=0.02)
+        if self._holds_at:
+            said = Event.objects.using(ALIAS).filter(operation_id=self.id, kind__in=["log", "partial"])
+            until(lambda: said.count() == self._holds_at[0], what=f"{self._holds_at[0]} things are said", every=0.02)
 
     @property
     def last(self) -> int:
         return self._stack.operation(self.id).last_sequence
 
     def go_on(self) -> None:
-        self._gate.touch()
+        """To where it holds next, or to the end."""
+        if self._holds_at:
+            Path(f"{self._gate}-{self._holds_at.pop(0)}").touch()
 
     def await_end(self) -> Any:
-        self.go_on()
-        return self._stack.await_end(self.id, within=60)
+        while self._holds_at:
+            self.go_on()
+        return self._stack.await_end(self.id)
 
 
 @pytest.fixture

@@ -42,7 +42,7 @@ def test_who_may_no_longer_see_it_hears_nothing_of_what_comes_after(
     await_heard(follower, talk.last)
     auditor.clear()
     if PUSHED in transport.can:
-        until(lambda: follower.named("unsubscribed"), within=10, what="it is told")
+        until(lambda: follower.named("unsubscribed"), what="it is told")
         told = follower.named("unsubscribed")[0]
         assert (told["operation"], told["code"]) == (talk.id, "not_found")
     heard = list(follower.log)
@@ -50,7 +50,7 @@ def test_who_may_no_longer_see_it_hears_nothing_of_what_comes_after(
     if TARGETS in transport.can:
         assert_is_told_of_nothing(follower)
     else:
-        follower.join(timeout=20)
+        follower.join(timeout=60)
         assert follower.frames[-1] == {"type": "refused", "status": 404}
     assert not follower.is_done
     if PUSHED in transport.can:  # who asks may just have been being answered
@@ -95,17 +95,17 @@ def test_two_users_never_hear_of_each_others_operations(
 @over(TOKEN)
 def test_a_token_that_expires_ends_it(drained: Stack, chatter: Begin, follow: Follow, transport: Transport) -> None:
     talk = chatter(**IN_THE_MIDDLE)
-    follower = follow(transport, talk.id, token=drained.brief_token(3))
+    follower = follow(transport, talk.id, token=drained.brief_token(5))
     await_heard(follower, talk.last)
     told = [{"type": "token_expiring"}, {"type": "refused", "code": "token_expired"}]
     if PUSHED in transport.can:
-        until(lambda: follower.named("refused"), within=10, what="it is told that its token has expired")
+        until(lambda: follower.named("refused"), what="it is told that its token has expired")
         frames = [frame for frame in follower.frames if frame["type"] in ("token_expiring", "refused")]
         assert [{key: frame[key] for key in wanted} for frame, wanted in zip(frames, told, strict=False)] == told
     if PUSHED not in transport.can:
-        until(lambda: is_expired(drained, follower), within=10, what="its token has expired")
+        until(lambda: is_expired(drained, follower), what="its token has expired")
     talk.await_end()
-    follower.join(timeout=20)
+    follower.join(timeout=60)
     assert not follower.is_done
     ending = {"type": "closed", "code": 4401} if TARGETS in transport.can else {"type": "refused", "status": 401}
     assert follower.frames[-1] == ending
@@ -113,18 +113,18 @@ def test_a_token_that_expires_ends_it(drained: Stack, chatter: Begin, follow: Fo
 
 def is_expired(stack: Stack, follower: Any) -> bool:
     headers = {"Authorization": f"Bearer {follower._token}"}
-    return httpx.get(f"{stack.url}/operations/", headers=headers).status_code == 401
+    return httpx.get(f"{stack.url}/operations/", headers=headers, timeout=60).status_code == 401
 
 
 def test_a_token_that_is_renewed_goes_on(drained: Stack, chatter: Begin, follow: Follow) -> None:
     talk = chatter(**IN_THE_MIDDLE)
-    token = drained.brief_token(3)
+    token = drained.brief_token(8)
     followers = {transport.name: follow(transport, talk.id, token=token) for transport in those_that(TOKEN)}
     for follower in followers.values():
         await_heard(follower, talk.last)
         follower.renew(drained.brief_token(6000))
     stream = followers["server-sent events"]
-    until(lambda: stream.named("refused"), within=10, what="the first token has expired")
+    until(lambda: stream.named("refused"), what="the first token has expired")
     assert stream.named("refused")[0]["code"] == "token_expired"
     talk.go_on()
     for follower in followers.values():
@@ -135,6 +135,6 @@ def test_a_token_that_is_renewed_goes_on(drained: Stack, chatter: Begin, follow:
 
 def test_another_users_token_does_not_renew(drained: Stack, chatter: Begin) -> None:
     with open_socket(drained, "lro.v1", f"bearer.{drained.brief_token(600)}") as link:
-        assert json.loads(link.recv(timeout=10))["type"] == "ready"
+        assert json.loads(link.recv(timeout=60))["type"] == "ready"
         link.send(json.dumps({"type": "authenticate", "token": drained.brief_token(600, "other")}))
-        assert json.loads(link.recv(timeout=10))["code"] == "other_user"
+        assert json.loads(link.recv(timeout=60))["code"] == "other_user"

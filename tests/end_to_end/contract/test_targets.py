@@ -65,13 +65,13 @@ def children_of(stack: Stack, root: str) -> list[Any]:
 @pytest.fixture
 def link(drained: Stack) -> Iterator[Any]:
     with open_socket(drained, "lro.v1", f"bearer.{drained.brief_token(600)}") as link:
-        assert json.loads(link.recv(timeout=10))["type"] == "ready"
+        assert json.loads(link.recv(timeout=60))["type"] == "ready"
         yield link
 
 
 def say(link: Any, **frame: Any) -> dict[str, Any]:
     link.send(json.dumps(frame))
-    return dict(json.loads(link.recv(timeout=10)))
+    return dict(json.loads(link.recv(timeout=60)))
 
 
 def test_a_command_is_acknowledged_under_its_own_name(link: Any, chatter: Begin) -> None:
