@@ -15,11 +15,12 @@ PIECE = 64 * 1024
 class CuttingProxy:
     """Cuts whenever the bytes of all clients together pass one of `cuts`.
 
-    Every second time the server hears nothing of it: its side of the connection stays open and silent.
+    Every second time the server hears nothing of it: its side of the connection stays open and silent. The connection
+    on which they pass `stalls_at` stays open at both ends, and nothing more is sent on it.
     """
 
-    def __init__(self, port: int, cuts: Sequence[int] = (), bytes_per_second: float = 0) -> None:
-        self._target, self._cuts, self._rate = port, sorted(cuts), bytes_per_second
+    def __init__(self, port: int, cuts: Sequence[int] = (), stalls_at: int | None = None) -> None:
+        self._target, self._cuts, self._stalls_at = port, sorted(cuts), stalls_at
         self._passed = 0
         self._silent: list[asyncio.StreamWriter] = []
         self._loop = asyncio.new_event_loop()
@@ -78,8 +79,9 @@ class CuttingProxy:
             server.write(piece)
             await server.drain()
             self._passed += len(piece)
-            if self._rate:
-                await asyncio.sleep(len(piece) / self._rate)
+            if self._stalls_at is not None and self._passed >= self._stalls_at:
+                self._stalls_at = None
+                await asyncio.Event().wait()
             if self._cuts and self._passed >= self._cuts[0]:
                 self._cuts = [cut for cut in self._cuts if cut > self._passed]
                 self.done += 1
