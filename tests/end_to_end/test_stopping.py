@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,8 +16,6 @@ from tests.end_to_end.stack import ALIAS, Stack
 from tests.waiting import until
 
 pytestmark = pytest.mark.slow
-#: Seconds on top of what is promised, for a machine that does other things too.
-_SLOW_MACHINE = 3
 
 
 def start(stack: Stack, name: str, **data: Any) -> str:
@@ -33,49 +31,58 @@ def await_running(stack: Stack, identifier: str) -> int:
 
 
 def test_what_does_not_listen_to_a_cancel_is_killed_after_its_grace_and_its_worker_lives_on(drained: Stack) -> None:
-    identifier = start(drained, "probe.deaf", seconds=60)
+    identifier = start(drained, "probe.deaf", seconds=600)
     worker, process = drained.pid("worker1"), await_running(drained, identifier)
     client = drained.client()
     client.post(f"/operations/{identifier}/cancel")
-    began = time.monotonic()
-    until(lambda: not leases.is_alive(process), within=15, what="its process is gone")
-    assert time.monotonic() - began < 3 + 2 + _SLOW_MACHINE, "the grace of these tests and two seconds"
+    until(lambda: not leases.is_alive(process), what="its process is gone")
     assert drained.operation(identifier).state == "cancelled"
     assert drained.pid("worker1") == worker
     assert drained.await_end(start(drained, "probe.counts", to=3)).state == "succeeded"
 
 
-def test_a_cancel_is_noticed_within_two_seconds_by_what_iterates(drained: Stack) -> None:
-    identifier = start(drained, "probe.counts", to=10_000, seconds_each=0.01)
+def test_a_cancel_is_noticed_by_what_iterates_and_its_process_lives_on(drained: Stack) -> None:
+    """In a fraction of its grace; how soon on a machine that does nothing else, `make reaction` tells."""
+    identifier = start(drained, "probe.counts-on", to=100_000, seconds_each=0.01)
     process = await_running(drained, identifier)
     client = drained.client()
     client.post(f"/operations/{identifier}/cancel")
-    began = time.monotonic()
-    assert drained.await_end(identifier).state == "cancelled"
-    assert time.monotonic() - began < 2 + _SLOW_MACHINE
+    assert drained.await_end(identifier, within=30).state == "cancelled"
     assert leases.is_alive(process)
 
 
 def test_an_attempt_over_its_time_is_killed_and_the_operation_ends_by_its_deadline(drained: Stack) -> None:
-    operation = drained.await_end(start(drained, "probe.hurried", seconds=60), within=20)
+    operation = drained.await_end(start(drained, "probe.hurried", seconds=60))
     assert operation.error["code"] in ("attempt_timeout", "deadline_exceeded")
     assert operation.attempts.using(ALIAS).first().outcome == "timed out"
 
 
-@pytest.mark.parametrize(
-    ("name", "data"),
-    [("probe.saves", {"to": 40, "seconds_each": 0.1}), ("probe.deaf", {"seconds": 6})],
-    ids=["at its next checkpoint", "or is given back when the time is over"],
-)
-def test_a_deploy_in_the_middle_loses_nothing_and_spends_no_attempt(
-    drained: Stack, name: str, data: dict[str, Any]
+def test_a_deploy_in_the_middle_loses_nothing_and_spends_no_attempt(drained: Stack) -> None:
+    with drained.gate.holding_at(20):
+        identifier = start(drained, "probe.saves", to=40)
+        drained.await_progress(identifier, 20)
+        replace_worker(drained)
+    assert_interrupted_once(drained, identifier)
+
+
+def test_what_comes_to_no_checkpoint_is_given_back_when_the_time_of_a_deploy_is_over(
+    drained: Stack, tmp_path: Path
 ) -> None:
-    identifier = start(drained, name, **data)
+    identifier = start(drained, "probe.deaf", seconds=600, ends_by=str(tmp_path / "over"))
     await_running(drained, identifier)
-    worker = drained.pid("worker1")
+    replace_worker(drained)
+    (tmp_path / "over").touch()
+    assert_interrupted_once(drained, identifier)
+
+
+def replace_worker(stack: Stack) -> None:
+    worker = stack.pid("worker1")
     os.kill(worker, signal.SIGTERM)
-    until(lambda: drained.pid("worker1") != worker, within=30, what="a new worker")
-    operation = drained.await_end(identifier)
+    until(lambda: stack.pid("worker1") != worker, what="a new worker")
+
+
+def assert_interrupted_once(stack: Stack, identifier: str) -> None:
+    operation = stack.await_end(identifier)
     assert (operation.state, operation.failures) == ("succeeded", 0)
     outcomes = list(operation.attempts.using(ALIAS).values_list("outcome", flat=True))
     assert outcomes == ["interrupted", "succeeded"]

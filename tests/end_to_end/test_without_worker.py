@@ -37,9 +37,7 @@ def test_an_upload_is_answered_while_no_worker_moves_and_runs_when_one_does(
 ) -> None:
     stack, (path, truth) = frozen_worker, small_file
     with stack.client() as client:
-        began = time.monotonic()
         started = stack.upload(client, path)
-        assert time.monotonic() - began < 5
         assert started["state"] == "queued"
         assert client.get(f"/operations/{started['id']}").json()["state"] == "queued"
     os.kill(stack.pid("worker1"), signal.SIGKILL)  # the supervisor starts one that works
@@ -55,7 +53,7 @@ def test_an_operation_is_accepted_while_the_broker_is_away_and_runs_later(draine
             began = time.monotonic()
             answer = client.post("/probe/counts", json={"to": 3})
             assert answer.status_code == 200
-            assert time.monotonic() - began < 5
+            assert time.monotonic() - began < 5, "who waits for the broker does so for five seconds"
         finally:
             if signal_name == "SIGSTOP":
                 os.kill(valkey, signal.SIGCONT)
@@ -65,7 +63,7 @@ def test_an_operation_is_accepted_while_the_broker_is_away_and_runs_later(draine
 def test_a_crash_loop_ends_in_quarantine_and_the_worker_lives_on(drained: Stack) -> None:
     with drained.client() as client:
         identifier = client.post("/probe/crashes", json={"survives_at": 99}).json()["id"]
-        operation = drained.await_end(identifier, within=90)
+        operation = drained.await_end(identifier)
         assert (operation.state, operation.attempt) == ("failed", 3)
         assert operation.error["code"] == "quarantined"
-        assert httpx.get(f"{drained.url}/health/live").status_code == 200
+        assert httpx.get(f"{drained.url}/health/live", timeout=60).status_code == 200

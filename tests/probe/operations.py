@@ -42,6 +42,13 @@ class ReadsInput(serializers.Serializer[Any]):
     dataset = datasets.DatasetField()
 
 
+@register("probe.counts-on")
+class CountsOn(Counts):
+    """Has a minute in which to hear of a cancel."""
+
+    cancel_grace = 60.0
+
+
 @register("probe.reads")
 class Reads(OperationTask):
     """Reads a dataset to its end."""
@@ -160,11 +167,11 @@ class Crashes(OperationTask):
 
 @register("probe.deaf")
 class Deaf(OperationTask):
-    """Works without ever reporting or asking."""
+    """Works without ever reporting or asking, at most until the file `ends_by` is there."""
 
-    def run(self, op: OperationContext, *, seconds: float) -> None:
+    def run(self, op: OperationContext, *, seconds: float, ends_by: str = "") -> None:
         deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
+        while time.monotonic() < deadline and not (ends_by and Path(ends_by).exists()):
             time.sleep(0.05)
 
 
@@ -180,12 +187,12 @@ class Snoozes(OperationTask):
 
 @register("probe.hurried")
 class Hurried(Deaf):
-    """Has no time: a second for an attempt, two until the first claim, five in all, and one to listen to a cancel."""
+    """Has no time: a second for an attempt, eight until the first claim, ten in all, and one to listen to a cancel."""
 
     max_attempts = 2
-    queue_timeout = 2.0
+    queue_timeout = 8.0
     attempt_timeout = 1.0
-    deadline = 5.0
+    deadline = 10.0
     cancel_grace = 1.0
 
 
