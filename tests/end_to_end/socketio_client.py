@@ -55,6 +55,7 @@ class Client:
         self._numbers = count(1)
         self._answers: dict[int, Any] = {}
         self.heard: list[dict[str, Any]] = []
+        self._process.stdout.readline()  # type: ignore[union-attr]  # it is awake
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -67,8 +68,8 @@ class Client:
     def close(self) -> None:
         with suppress(BrokenPipeError):
             self._process.stdin.close()  # type: ignore[union-attr]
-        self._process.wait(timeout=10)
-        self._reader.join(timeout=10)
+        self._process.wait(timeout=60)
+        self._reader.join(timeout=60)
         self._process.stdout.close()  # type: ignore[union-attr]
 
     def connect(self, token: str | None, transports: Sequence[str] = ("websocket",), **follow: Any) -> Self:
@@ -90,7 +91,7 @@ class Client:
     def named(self, name: str) -> list[Any]:
         return [line["payload"] for line in self.heard if line["heard"] == name]
 
-    def await_heard(self, name: str, times: int = 1, within: float = 20) -> Any:
+    def await_heard(self, name: str, times: int = 1, within: float = 60) -> Any:
         until(lambda: len(self.named(name)) >= times, within=within, what=f"{name}, not only {self.heard[-5:]}")
         return self.named(name)[times - 1]
 

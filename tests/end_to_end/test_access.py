@@ -54,7 +54,7 @@ def test_another_users_socket_is_told_that_there_is_no_such_operation(drained: S
 
 
 def test_no_token_is_401_and_no_socket(drained: Stack) -> None:
-    assert httpx.get(f"{drained.url}/operations/").status_code == 401
+    assert httpx.get(f"{drained.url}/operations/", timeout=60).status_code == 401
     with open_socket(drained, "lro.v1", "bearer.nonsense") as link:
         assert json.loads(link.recv(timeout=60))["code"] == "not_authenticated"
         with pytest.raises(ConnectionClosed) as ended:

@@ -87,7 +87,7 @@ def headers(stack: Stack) -> dict[str, str]:
 def begin(stack: Stack, length: int) -> str:
     told = headers(stack) | {"Upload-Length": str(length), "Upload-Metadata": "filename dGFibGUuY3N2"}
     told.pop("Content-Type")
-    return str(httpx.post(f"{stack.url}/uploads/files/", headers=told).headers["Location"])
+    return str(httpx.post(f"{stack.url}/uploads/files/", headers=told, timeout=60).headers["Location"])
 
 
 def row(stack: Stack, place: str) -> ResumableUpload:
@@ -101,18 +101,17 @@ def test_a_kill_of_the_web_process_costs_at_most_what_was_not_yet_counted(
     path, digest = table
     content = path.read_bytes()
     place, offset = begin(drained, len(content)), 0
-    for how, pause in ((signal.SIGKILL, 0.02), (signal.SIGTERM, 0.2)):  # slower than a shutdown waits
+    for how, pause in ((signal.SIGKILL, 0.1), (signal.SIGTERM, 0.2)):  # slower than a shutdown waits
         sending = Sending(drained, place, content, offset, pause)
         sending.start()
         until(lambda seen=offset: row(drained, place).offset > seen, what="some bytes are counted")
         os.kill(drained.pid("web"), how)
-        sending.join(30)
+        sending.join(60)
         client = drained.client()
         offset = int(client.head(place, headers={"Tus-Resumable": "1.0.0"}).headers["Upload-Offset"])
         assert 0 < offset < len(content)
-    answer = httpx.patch(
-        f"{drained.url}{place}", headers=headers(drained) | {"Upload-Offset": str(offset)}, content=content[offset:]
-    )
+    told = headers(drained) | {"Upload-Offset": str(offset)}
+    answer = httpx.patch(f"{drained.url}{place}", headers=told, content=content[offset:], timeout=60)
     assert answer.status_code == 204
     started = drained.client().post("/uploads/import", json={"upload": place.rsplit("/", 1)[1], "sha256": digest})
     assert started.status_code == 200, started.text
@@ -128,7 +127,7 @@ def another_web_process(stack: Stack) -> Iterator[tuple[str, int]]:
     command = [sys.executable, "-m", "config.web", "127.0.0.1", str(port)]
     process = subprocess.Popen(command, cwd=ROOT, env=environment)
     try:
-        until(lambda: is_served(f"http://127.0.0.1:{port}"), within=60, what="another process answers")
+        until(lambda: is_served(f"http://127.0.0.1:{port}"), within=180, what="another process answers")
         yield f"http://127.0.0.1:{port}", process.pid
     finally:
         process.kill()
@@ -162,7 +161,7 @@ def test_two_web_processes_that_append_at_once_never_mix_their_bytes(drained: St
         killed.start()
         until(lambda: row(drained, place).offset > 0, what="some bytes are counted")
         os.kill(pid, signal.SIGKILL)
-        killed.join(30)
+        killed.join(60)
         offset = row(drained, place).offset
         rest = Sending(drained, place, first, offset, 0.0)
         rest.run()

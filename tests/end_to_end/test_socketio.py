@@ -20,6 +20,7 @@ from websockets.sync.client import connect
 from config.data_directory import DataDirectory
 from lro.models import Event
 from lro.transports import payloads
+from tests.end_to_end.fuzz import of_the_web
 from tests.end_to_end.socketio_client import FOLDER, NODE, Client, SocketIOFollower
 from tests.end_to_end.stack import ALIAS, PASSWORD, ROOT, Stack, running
 from tests.waiting import until
@@ -72,13 +73,15 @@ def test_an_operation_is_followed_from_its_snapshot_to_its_end(
     client.connect(drained.token(), transports)
     ready = client.await_heard("ready")
     assert (ready["type"], ready["user"]) == ("ready", "demo")
-    operation = start(drained, to=40, seconds_each=0.05)
-    assert client.ask("subscribe", {"operation": operation, "request_id": 7}) == {
-        "type": "subscribed",
-        "operation": operation,
-        "request_id": 7,
-    }
-    assert client.await_heard("caught_up") == {"type": "caught_up", "operation": operation}
+    with drained.gate.holding_at(20):
+        operation = start(drained, "probe/saves", to=40)
+        drained.await_progress(operation, 20)
+        assert client.ask("subscribe", {"operation": operation, "request_id": 7}) == {
+            "type": "subscribed",
+            "operation": operation,
+            "request_id": 7,
+        }
+        assert client.await_heard("caught_up") == {"type": "caught_up", "operation": operation}
     until(lambda: client.log and client.log[-1]["kind"] == "succeeded", what="the end")
     snapshot = client.named("snapshot")[0]
     assert snapshot["type"] == "snapshot"
@@ -101,12 +104,13 @@ def test_who_comes_late_is_told_all_after_its_sequence(drained: Stack, client: C
 
 
 def test_a_client_comes_back_after_the_web_was_killed_and_misses_nothing(drained: Stack, transports: list[str]) -> None:
-    operation = start(drained, "probe/saves", to=120, seconds_each=0.05)
-    follower = SocketIOFollower(drained, operation, transports=transports)
-    follower.start()
-    try:
+    with drained.gate.holding_at(50):
+        operation = start(drained, "probe/saves", to=40)
+        follower = SocketIOFollower(drained, operation, transports=transports)
+        follower.start()
         until(lambda: len(follower.log) > 10, what="it is followed")
         drained.kill_web(operation)
+    try:
         drained.await_end(operation)
         follower.join()
         assert follower.connections >= 2
@@ -119,14 +123,16 @@ def test_a_client_comes_back_after_the_web_was_killed_and_misses_nothing(drained
 def test_the_example_of_the_docs_follows_to_the_end_through_a_kill(drained: Stack) -> None:
     text = (ROOT / "docs" / "clients.md").read_text()
     example = text.split("## Socket.IO")[1].split("```js\n")[1].split("```")[0]
-    operation = start(drained, "probe/saves", to=100, seconds_each=0.05)
-    command = [str(NODE), "--input-type=module", "-", drained.url, "demo", PASSWORD, operation]
-    pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    with subprocess.Popen(command, cwd=FOLDER, **pipes) as process:
+    with drained.gate.holding_at(50):
+        operation = start(drained, "probe/saves", to=40)
+        command = [str(NODE), "--input-type=module", "-", drained.url, "demo", PASSWORD, operation]
+        pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        process = subprocess.Popen(command, cwd=FOLDER, **pipes)
         process.stdin.write(example)  # type: ignore[union-attr]
         process.stdin.close()  # type: ignore[union-attr]
         said = [process.stdout.readline() for _ in range(10)]  # type: ignore[union-attr]
         drained.kill_web(operation)
+    with process:
         said += process.stdout.readlines()  # type: ignore[union-attr]
         errors = process.stderr.read()  # type: ignore[union-attr]
     assert said == [f"{event['sequence']} {event['kind']}\n" for event in stored(operation)], errors
@@ -171,7 +177,7 @@ def test_what_makes_no_sense_is_refused_by_name_and_ends_nothing(drained: Stack,
 
 def test_frames_without_end_are_too_many(drained: Stack, client: Client) -> None:
     client.connect(drained.token())
-    for _ in range(120):
+    for _ in range(300):
         client._tell(act="emit", name="ping", number=0)
     assert client.await_heard("refused")["code"] == "too_many_frames"
     assert client.await_heard("disconnect") == "io server disconnect"
@@ -203,27 +209,28 @@ def test_another_user_is_told_that_there_is_no_such_operation(drained: Stack, cl
 
 
 def test_a_token_that_expires_ends_the_conversation(drained: Stack, client: Client, transports: list[str]) -> None:
-    client.connect(brief_token(drained, 3), transports)
+    client.connect(brief_token(drained, 5), transports)
     assert client.await_heard("token_expiring")["expires_at"]
     assert client.await_heard("refused")["code"] == "token_expired"
     assert client.await_heard("disconnect") == "io server disconnect"
 
 
 def test_a_renewed_token_goes_on(drained: Stack, client: Client) -> None:
-    client.connect(brief_token(drained, 4))
+    expires_at = time.time() + 8
+    client.connect(brief_token(drained, 8))
     client.await_heard("token_expiring")
     ready = client.ask("authenticate", {"token": drained.token()})
     assert ready["type"] == "ready"
-    time.sleep(5)  # past the first token's time
+    until(lambda: time.time() > expires_at + 1, what="the first token has expired")
     assert client.ask("ping") == {"type": "pong"}
     assert client.connections == 1
 
 
 def test_only_a_trusted_origin_may_connect(drained: Stack) -> None:
     address = f"{drained.url}/socket.io/?EIO=4&transport=polling"
-    assert httpx.get(address, headers={"Origin": "https://evil.example"}).status_code == 400
-    assert httpx.get(address).status_code == 200
-    answer = httpx.get(address, headers={"Origin": drained.url})
+    assert httpx.get(address, headers={"Origin": "https://evil.example"}, timeout=60).status_code == 400
+    assert httpx.get(address, timeout=60).status_code == 200
+    answer = httpx.get(address, headers={"Origin": drained.url}, timeout=60)
     assert answer.headers["access-control-allow-origin"] == drained.url
 
 
@@ -254,7 +261,7 @@ def raw(drained: Stack) -> Iterator[Any]:
 
 
 def test_what_is_no_packet_is_refused_and_the_connection_stays(drained: Stack, raw: Any) -> None:
-    written = drained.log.stat().st_size
+    written = len(drained.log.read_text())
     bad: list[str | bytes] = [
         "4",
         "4x",
@@ -281,17 +288,21 @@ def test_what_is_no_packet_is_refused_and_the_connection_stays(drained: Stack, r
     assert raw.recv(timeout=60) == '43/operations,5[{"type":"pong","request_id":1}]'
     raw.send("40/elsewhere,{}")
     assert str(raw.recv(timeout=60)).startswith("44/elsewhere,")
-    said = drained.log.read_bytes()[written:].decode()
-    assert "Traceback" not in said
+    assert_no_traceback(drained, written)
 
 
 @pytest.mark.parametrize("packet", ["x", "", "4" + "[" * 50_000, "4" + "x" * 65_536])
 def test_what_no_connection_may_carry_ends_it_without_an_error(drained: Stack, raw: Any, packet: str) -> None:
-    written = drained.log.stat().st_size
+    written = len(drained.log.read_text())
     raw.send(packet)
     until(lambda: _is_closed(raw), what="it is closed")
-    assert httpx.get(f"{drained.url}/health/live").status_code == 200
-    assert "Traceback" not in drained.log.read_bytes()[written:].decode()
+    assert httpx.get(f"{drained.url}/health/live", timeout=60).status_code == 200
+    assert_no_traceback(drained, written)
+
+
+def assert_no_traceback(stack: Stack, written: int) -> None:
+    """Of the web: a worker may still complain of what the tests before did to it."""
+    assert "Traceback" not in "\n".join(of_the_web(stack.log.read_text()[written:]))
 
 
 def _is_closed(link: Any) -> bool:
@@ -318,16 +329,20 @@ def _served(stack: Stack, name: str) -> int:
     return sum(1 for one in connections if one.status == "ESTABLISHED" and one.laddr.port == stack.port)
 
 
+def _are_both_serving(stack: Stack) -> bool:
+    return all(_served(stack, name) for name in ("web1", "web2"))
+
+
 def test_clients_of_both_web_processes_hear_everything(two_webs: Stack) -> None:
-    operation = start(two_webs, "probe/saves", to=200, seconds_each=0.05)
     followers: list[SocketIOFollower] = []
     try:
-        while len(followers) < 16 and not (len(followers) >= 4 and all(_served(two_webs, f"web{n}") for n in (1, 2))):
-            followers.append(SocketIOFollower(two_webs, operation))
-            followers[-1].start()
-            until(lambda: followers[-1].log, what="it is followed")
-        assert _served(two_webs, "web1")
-        assert _served(two_webs, "web2")
+        with two_webs.gate.holding_at(50):
+            operation = start(two_webs, "probe/saves", to=40)
+            while len(followers) < 4 or (len(followers) < 16 and not _are_both_serving(two_webs)):
+                followers.append(SocketIOFollower(two_webs, operation))
+                followers[-1].start()
+                until(lambda: followers[-1].log, what="it is followed")
+            assert _are_both_serving(two_webs)
         for follower in followers:
             follower.join()
             assert follower.log == stored(operation)
@@ -338,14 +353,16 @@ def test_clients_of_both_web_processes_hear_everything(two_webs: Stack) -> None:
 
 
 def test_clients_of_a_killed_web_process_go_on_at_the_other(two_webs: Stack) -> None:
-    operation = start(two_webs, "probe/saves", to=200, seconds_each=0.05)
-    followers = [SocketIOFollower(two_webs, operation) for _ in range(4)]
+    followers: list[SocketIOFollower] = []
     try:
-        for follower in followers:
-            follower.start()
-        until(lambda: all(follower.log for follower in followers), what="it is followed")
-        killed = max(("web1", "web2"), key=lambda name: _served(two_webs, name))
-        psutil.Process(two_webs.pid(killed)).kill()
+        with two_webs.gate.holding_at(50):
+            operation = start(two_webs, "probe/saves", to=40)
+            followers += [SocketIOFollower(two_webs, operation) for _ in range(4)]
+            for follower in followers:
+                follower.start()
+            until(lambda: all(follower.log for follower in followers), what="it is followed")
+            killed = max(("web1", "web2"), key=lambda name: _served(two_webs, name))
+            psutil.Process(two_webs.pid(killed)).kill()
         for follower in followers:
             follower.join()
             assert follower.log == stored(operation)
@@ -359,8 +376,8 @@ def test_long_polling_needs_sticky_sessions(two_webs: Stack) -> None:
     address = f"{two_webs.url}/socket.io/?EIO=4&transport=polling"
 
     def meets_the_other() -> bool:
-        sid = json.loads(httpx.get(address).text[1:])["sid"]
-        answer = httpx.post(f"{address}&sid={sid}", content="40/operations,{}")
+        sid = json.loads(httpx.get(address, timeout=60).text[1:])["sid"]
+        answer = httpx.post(f"{address}&sid={sid}", content="40/operations,{}", timeout=60)
         assert answer.status_code == 200 or "Invalid session" in answer.text
         return answer.status_code == 400
 

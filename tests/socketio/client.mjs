@@ -28,7 +28,7 @@ const acts = {
   },
   emit({ name, payload, number }) {
     const given = payload === undefined ? [] : [payload];
-    socket.timeout(15_000).emit(name, ...given, (error, answer) => {
+    socket.timeout(60_000).emit(name, ...given, (error, answer) => {
       say({ number, answer: error ? { error: error.message } : answer });
     });
   },
@@ -37,6 +37,7 @@ const acts = {
   },
 };
 
+say({ heard: "awake" });
 for await (const line of createInterface({ input: process.stdin })) {
   const { act, ...rest } = JSON.parse(line);
   acts[act](rest);
