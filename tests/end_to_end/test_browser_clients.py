@@ -51,8 +51,8 @@ def page(browser: Browser, stack: Stack) -> Iterator[Page]:
     context.close()
 
 
-def start(stack: Stack, *, to: int, seconds_each: float) -> str:
-    answer = stack.client().post("/probe/counts", json={"to": to, "seconds_each": seconds_each})
+def start(stack: Stack, *, to: int, seconds_each: float = 0.0, name: str = "counts") -> str:
+    answer = stack.client().post(f"/probe/{name}", json={"to": to, "seconds_each": seconds_each})
     return str(answer.json()["id"])
 
 
@@ -74,12 +74,13 @@ def assert_is_record(seen: list[dict[str, Any]], stored: list[dict[str, Any]]) -
 
 
 def test_a_page_does_not_notice_that_the_server_is_killed_and_comes_back(stack: Stack, page: Page) -> None:
-    identifier = start(stack, to=200, seconds_each=0.05)
-    page.evaluate(FOLLOW, {"id": identifier, "password": PASSWORD})
-    page.wait_for_function(
-        "() => seen.connections.at(-1) === 'live' && seen.events.some((one) => one.kind === 'progress')"
-    )
-    stack.kill_web(identifier)
+    with stack.gate.holding_at(20):
+        identifier = start(stack, name="saves", to=40)
+        page.evaluate(FOLLOW, {"id": identifier, "password": PASSWORD})
+        page.wait_for_function(
+            "() => seen.connections.at(-1) === 'live' && seen.events.some((one) => one.kind === 'progress')"
+        )
+        stack.kill_web(identifier)
     page.wait_for_function("() => seen.connections.filter((state) => state === 'live').length === 2", timeout=60_000)
     assert stack.await_end(identifier).state == "succeeded"
     page.wait_for_function("() => seen.states.at(-1) === 'succeeded' && seen.events.at(-1).kind === 'succeeded'")
@@ -114,10 +115,12 @@ def test_a_page_is_told_that_there_is_nothing_to_follow(stack: Stack, page: Page
 
 def test_a_plain_socket_needs_no_client(stack: Stack, page: Page) -> None:
     assert page.evaluate(OPEN, {"token": stack.token()}) == "lro.v1"
-    identifier = start(stack, to=40, seconds_each=0.05)
     page.wait_for_function("() => frames[0]?.type === 'ready' && frames[0].user === 'demo'")
-    page.evaluate("id => say({ type: 'subscribe', operation: id })", identifier)
-    page.wait_for_function("() => frames.some((frame) => frame.type === 'caught_up')")
+    with stack.gate.holding_at(20):
+        identifier = start(stack, name="saves", to=40)
+        stack.await_progress(identifier, 20)
+        page.evaluate("id => say({ type: 'subscribe', operation: id })", identifier)
+        page.wait_for_function("() => frames.some((frame) => frame.type === 'caught_up')")
     page.evaluate("say('no JSON'); say({ type: 'dance', request_id: 7 }); say({ type: 'ping' })")
     page.wait_for_function("() => frames.some((frame) => frame.event?.kind === 'succeeded')")
     frames: list[dict[str, Any]] = page.evaluate("frames")
@@ -227,13 +230,16 @@ def test_the_page_of_an_operation_that_is_gone_says_so(stack: Stack, page: Page)
 
 
 def test_the_page_of_the_admin_follows_by_its_session(stack: Stack, page: Page) -> None:
-    identifier = start(stack, to=60, seconds_each=0.1)
-    page.goto(f"/admin/login/?next=/admin/lro/operation/{identifier}/change/")
-    page.locator("input[name=username]").fill("admin")
-    page.locator("input[name=password]").fill(PASSWORD)
-    page.locator("[type=submit]").click()
-    rows = page.get_by_test_id("event-row")
-    shown = rows.count()
+    with stack.gate.holding_at(20):
+        identifier = start(stack, name="saves", to=40)
+        stack.await_progress(identifier, 20)
+        page.goto(f"/admin/login/?next=/admin/lro/operation/{identifier}/change/")
+        page.locator("input[name=username]").fill("admin")
+        page.locator("input[name=password]").fill(PASSWORD)
+        page.locator("[type=submit]").click()
+        rows = page.get_by_test_id("event-row")
+        expect(rows.first).to_be_visible()
+        shown = rows.count()
     expect(rows.last).to_contain_text("succeeded")
     told = [int(row.get_attribute("data-sequence") or 0) for row in rows.all()]
     assert told == sorted(set(told))

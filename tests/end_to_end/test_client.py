@@ -93,7 +93,7 @@ def test_a_failure_is_an_operation_that_raises_when_it_is_asked(lro: Client) -> 
 
 
 def test_a_wait_ends_at_its_time(lro: Client) -> None:
-    operation = lro.start("probe.counts", {"to": 1000, "seconds_each": 0.1})
+    operation = lro.start("probe.counts", {"to": 100_000, "seconds_each": 0.1})
     with pytest.raises(TimeoutError, match=r"1\.5 seconds"):
         lro.wait(operation.id, timeout=1.5)
     lro.cancel(operation.id)
@@ -171,24 +171,27 @@ def test_without_a_socket_it_polls_and_comes_back_to_live(
         opened.append(len(opened) < 4 and "refused")
         if opened[-1]:
             raise ConnectionRefusedError
+        drained.gate.hold_at(101)
         return connect(*args, **options)
 
     monkeypatch.setattr(sync_driver, "connect", unlucky)
-    operation = lro.start("probe.saves", {"to": 300, "seconds_each": 0.03})
     live: list[bool] = []
-    events = [(event, live.append(not opened[-1]))[0] for event in lro.follow(operation.id)]
+    with drained.gate.holding_at(50):
+        operation = lro.start("probe.saves", {"to": 60})
+        events = [(event, live.append(not opened[-1]))[0] for event in lro.follow(operation.id)]
     assert told(events) == stored(operation.id)
     assert (live[0], live[-1]) == (False, True)
 
 
 def test_an_iterator_that_is_left_leaves_no_socket(lro: Client) -> None:
     operation = lro.start("probe.counts", {"to": 1})
-    before = threading.active_count()
+    before = set(threading.enumerate())
     following = lro.follow(operation.id, until_done=False)
     next(following)
-    assert threading.active_count() > before
+    threads = set(threading.enumerate()) - before
+    assert threads
     del following
-    until(lambda: threading.active_count() == before, what="the socket's thread has ended")
+    until(lambda: not any(thread.is_alive() for thread in threads), what="the socket's thread has ended")
     lro.wait(operation.id, timeout=60)
 
 
@@ -198,15 +201,19 @@ def short_lived(token: str, seconds: float, key: str) -> str:
 
 
 def test_an_expired_token_is_not_noticed(drained: Stack) -> None:
-    pair = httpx.post(f"{drained.url}/auth/token/", json={"username": "demo", "password": PASSWORD}).json()
+    account = {"username": "demo", "password": PASSWORD}
+    pair = httpx.post(f"{drained.url}/auth/token/", json=account, timeout=60).json()
     key = signing_key(drained)
     with Client(drained.url, token=short_lived(pair["access"], 4, key), refresh=pair["refresh"]) as client:
         operation = client.start("probe.saves", {"to": 150, "seconds_each": 0.03})
         events = list(client.follow(operation.id))
         assert told(events) == stored(operation.id)
-    with Client(drained.url, token=short_lived(pair["access"], 3, key)) as client:
-        operation = client.start("probe.counts", {"to": 100, "seconds_each": 0.05})
-        with pytest.raises(SignedOut):
+
+
+def test_a_token_that_cannot_be_renewed_ends_it_when_it_expires(drained: Stack, lro: Client) -> None:
+    with drained.gate.holding_at(50):
+        operation = lro.start("probe.saves", {"to": 10})
+        with Client(drained.url, token=drained.brief_token(5)) as client, pytest.raises(SignedOut):
             list(client.follow(operation.id))
     drained.await_end(operation.id)
 
