@@ -49,7 +49,7 @@ def run(data: DataDirectory, *arguments: str, **environment: str) -> subprocess.
         env={**os.environ, "LRO_DATA_DIR": str(data.root), **environment},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
     )
 
 
@@ -137,7 +137,7 @@ def test_serving_starts_real_servers_and_stops_them(tmp_path: Path, name: str) -
             valkey.set("kept", "yes")
         with Connection(broker_url(data.redis_url)) as broker, broker.SimpleQueue("letters") as letters:
             letters.put("hello")
-            assert letters.get(timeout=5).payload == "hello"
+            assert letters.get(timeout=60).payload == "hello"
     assert is_silent(data)
     with serving(data), redis.Redis.from_url(data.redis_url) as valkey:
         assert valkey.get("kept") == b"yes"
@@ -167,7 +167,7 @@ def test_a_second_command_joins_and_the_first_waits_for_it(data: DataDirectory) 
             assert postmaster(data) == server
             assert joined.stdin
             joined.stdin.close()
-        assert owner.wait(timeout=20) == 0
+        assert owner.wait(timeout=60) == 0
     assert is_silent(data)
 
 

@@ -20,7 +20,7 @@ from config.data_directory import DataDirectory
 from tests.waiting import are_gone, until
 
 ROOT = Path(__file__).resolve().parents[2]
-START_SECONDS = 60.0
+START_SECONDS = 180.0
 NAMES = ("web", "worker1", "postgres", "valkey")
 
 pytestmark = pytest.mark.slow
@@ -56,6 +56,11 @@ class Running:
         return lambda: text in self.log.read_text(errors="replace")
 
 
+def listens(pid: int, port: int) -> bool:
+    connections = psutil.Process(pid).net_connections("tcp")
+    return any(one.status == psutil.CONN_LISTEN and one.laddr.port == port for one in connections)
+
+
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
@@ -72,7 +77,7 @@ def environment(data: DataDirectory) -> dict[str, str]:
 
 def refused(data: DataDirectory, port: int) -> str:
     attempt = subprocess.run(
-        command("up", "--port", str(port)), cwd=ROOT, env=environment(data), capture_output=True, text=True, timeout=60
+        command("up", "--port", str(port)), cwd=ROOT, env=environment(data), capture_output=True, text=True, timeout=180
     )
     assert attempt.returncode == 2
     assert "Traceback" not in attempt.stderr
@@ -148,8 +153,8 @@ def running(data: DataDirectory, tmp_path: Path) -> Iterator[Running]:
 def test_it_stops_with_nothing_left_running(running: Running, asked: signal.Signals) -> None:
     processes = running.descendants()
     running.process.send_signal(asked)
-    assert running.process.wait(timeout=30) == 0
-    assert are_gone(processes)
+    assert running.process.wait(timeout=60) == 0
+    until(lambda: are_gone(processes), within=5, what="what was killed last has ended")
     assert not (running.data.root / "run.json").exists()
 
 
@@ -164,7 +169,10 @@ def test_several_web_processes_serve_one_port_and_go_with_the_supervisor(tmp_pat
     with up(DataDirectory(tmp_path / "data"), tmp_path / "up.log", "--web", "2") as running:
         pids = running.pids()
         assert {"web1", "web2"} < set(pids)
-        os.kill(pids["web1"], signal.SIGKILL)
+        until(lambda: all(listens(pids[name], running.port) for name in ("web1", "web2")), what="both serve")
+        killed = psutil.Process(pids["web1"])
+        killed.kill()
+        until(lambda: are_gone([killed]), what="it is dead, and listens no more")
         assert running.answers()
         until(lambda: running.pids()["web1"] != pids["web1"], what="it comes back")
         processes = running.descendants()

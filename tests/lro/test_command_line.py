@@ -18,6 +18,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 
+from lro.management.cli import watching
 from lro.models import Operation
 from lro.runtime import control, executor, submission
 from lro.testing import run_attempt
@@ -181,9 +182,10 @@ def test_a_cancelled_operation_is_exit_code_3(alice: Any) -> None:
     assert lro("watch", str(operation.pk))[0] == 3
 
 
-def test_a_watch_without_a_worker_says_so_and_times_out(alice: Any) -> None:
+def test_a_watch_without_a_worker_says_so_and_times_out(alice: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watching, "_WORKER_PATIENCE_SECONDS", 0.2)
     operation = queued(alice)
-    code, _, err = lro("watch", str(operation.pk)[-8:], "--timeout", "3.5")
+    code, _, err = lro("watch", str(operation.pk)[-8:], "--timeout", "3")
     assert code == 5
     assert "no worker has taken it" in err
     assert f"still going on: {operation.pk}" in err
@@ -209,7 +211,7 @@ def test_ctrl_c_leaves_the_operation_and_ends_with_130(alice: Any) -> None:
         assert "queued" in said.readline()
         process.send_signal(signal.SIGINT)
         rest = said.read()
-    assert process.wait(timeout=20) == 130
+    assert process.wait(timeout=60) == 130
     assert f"To watch again: manage.py lro watch {operation.pk}" in rest
     operation.refresh_from_db()
     assert operation.state == "queued"

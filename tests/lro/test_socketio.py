@@ -63,7 +63,7 @@ class Wire:
 
     async def until(self, condition: Callable[[], Any], what: str) -> None:
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while not condition():
                     await asyncio.sleep(0.005)
         except TimeoutError:
@@ -111,7 +111,7 @@ def play(scene: Callable[[Wire], Coroutine[Any, Any, None]]) -> None:
             await scene(wire)
         finally:
             wire.leave()
-        await asyncio.wait_for(wire.task, 10)
+        await asyncio.wait_for(wire.task, 60)
         await wire.until(lambda: not server.operations._tasks, "at rest")
         assert not server.operations._conversations
         assert not server.environ
@@ -187,13 +187,13 @@ def test_who_brings_no_token_is_closed(settings: Any) -> None:
 
 
 def test_who_has_left_may_come_back_but_not_stay_outside(settings: Any) -> None:
-    settings.LRO = {"AUTHENTICATION_SECONDS": 0.5}
+    settings.LRO = {"AUTHENTICATION_SECONDS": 1.5}
 
     async def scene(wire: Wire) -> None:
         await wire.enter()
         wire.say("41/operations,")
         await wire.enter()
-        await asyncio.sleep(0.7)
+        await asyncio.sleep(1.7)
         assert not wire.is_closed
         wire.say("41/operations,")
         await wire.until(lambda: wire.is_closed, "closed")
@@ -207,7 +207,7 @@ def test_packets_count_before_there_is_a_user(packet: str) -> None:
         for _ in range(300):
             wire.say(packet)
         await wire.until(lambda: wire.is_closed, "closed")
-        assert len(wire.said) <= 102
+        assert len(wire.said) < 200  # a hundred, and those of the time that this took
 
     play(scene)
 

@@ -25,7 +25,7 @@ from lro.transports.hub import hub
 from lro.transports.records import Target, read
 
 Answer = TypeVar("Answer")
-_WITHIN_SECONDS = 20.0
+_WITHIN_SECONDS = 60.0
 
 
 async def until(condition: Callable[[], Any], what: str = "") -> None:

@@ -53,9 +53,9 @@ def test_column_names_are_stripped_filled_and_made_unique(make) -> None:
 @pytest.mark.parametrize("names", [[f"name {n}" for n in range(2000)], ["same"] * 2000, [""] * 2000])
 def test_two_thousand_columns_are_quick(make, names: list[str]) -> None:
     path = make((",".join(names) + "\n" + ",".join("1" * 2000) + "\n").encode())
-    started = time.perf_counter()
+    started = time.process_time()
     layout = inspect(path, "file.csv")
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
     assert len(set(layout.columns)) == 2000
     assert len(layout.warnings) <= 21
 

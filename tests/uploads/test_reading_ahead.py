@@ -46,7 +46,7 @@ def test_one_is_made_ahead_and_not_two() -> None:
     made = Made()
     with one_ahead(made.numbers()) as numbers:
         assert [next(numbers), next(numbers)] == [0, 1]
-        assert made.third.wait(10)
+        assert made.third.wait(60)
         assert not made.is_closed
     assert (made.count, made.is_closed) == (3, True)
 

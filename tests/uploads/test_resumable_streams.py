@@ -83,7 +83,7 @@ class Call:
         self._messages.put_nowait({"type": "http.disconnect"})
 
     async def answer(self) -> int:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await self.task
         return self.status
 
@@ -107,7 +107,7 @@ async def reached(address: str, offset: int) -> None:
         finally:
             connection.close()
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not await sync_to_async(is_reached)():
             await asyncio.sleep(0.02)
 
