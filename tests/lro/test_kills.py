@@ -90,7 +90,7 @@ class Teller:
 
     def work(self, until: Callable[[], bool] = lambda: False) -> None:
         """Until all is done, or this is so."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while not until():
             assert time.monotonic() < deadline, list(Operation.objects.values_list("name", "state", "error"))
             reconcile()
@@ -274,7 +274,7 @@ def teller(alice: Any, diary: Path, files: Path, settings: Any) -> Teller:
     return Teller(alice, str(diary), files)
 
 
-def in_another_process(work: Callable[[], object], within: float = 60) -> int:
+def in_another_process(work: Callable[[], object], within: float = 180) -> int:
     """Run it in a fork that shares no connection with us; its exit status, negative where a signal ended it."""
     connections.close_all()
     with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # there are threads, and they are idle
