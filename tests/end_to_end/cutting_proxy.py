@@ -22,6 +22,8 @@ class CuttingProxy:
     def __init__(self, port: int, cuts: Sequence[int] = (), stalls_at: int | None = None) -> None:
         self._target, self._cuts, self._stalls_at = port, sorted(cuts), stalls_at
         self._passed = 0
+        self._clients: list[asyncio.StreamWriter] = []
+        self._serving: set[asyncio.Task[None]] = set()
         self._silent: list[asyncio.StreamWriter] = []
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -34,29 +36,35 @@ class CuttingProxy:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        self._server = asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result(10)
+        self._server = asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result(60)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
     def __exit__(self, *error: object) -> None:
-        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(60)
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
+        self._thread.join(60)
         self._loop.close()
 
     async def _listen(self) -> asyncio.Server:
         listening = socket.create_server(("127.0.0.1", 0))
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, PIECE)  # or megabytes would be under way at any time
-        return await asyncio.start_server(self._serve, sock=listening)
+        return await asyncio.start_server(self._let_in, sock=listening)
+
+    def _let_in(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._clients.append(writer)
+        self._serving.add(self._loop.create_task(self._serve(reader, writer)))
 
     async def _end(self) -> None:
+        self._loop.remove_reader(self._server.sockets[0])
+        await _turn()  # who was being let in is in, which a server that is closed would forget
         self._server.close()
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in others:
+        for task in self._serving:
             task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
-        for writer in self._silent:
+        await asyncio.gather(*self._serving, return_exceptions=True)
+        for writer in (*self._clients, *self._silent):
             writer.transport.abort()
+        await _turn()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         server: Any = None
@@ -88,6 +96,12 @@ class CuttingProxy:
                 if self.done % 2 == 0:
                     self._silent.append(server)
                 return
+
+
+async def _turn() -> None:
+    """Let the loop do what it has begun."""
+    for _ in range(10):
+        await asyncio.sleep(0)
 
 
 async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
