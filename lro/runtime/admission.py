@@ -95,6 +95,7 @@ def refuse_second(operation: Operation) -> None:
 
 
 def replaced_by(operation: Operation) -> list[Any]:
-    """The operations that this one takes the place of."""
+    """The operations that this one takes the place of: of two that begin at once, the later one is left."""
     others = Operation.objects.active().filter(~Q(state=State.CANCELLING), flight_key=operation.flight_key)
-    return list(others.exclude(pk=operation.pk).exclude(root_id=operation.root_id).values_list("pk", flat=True))
+    earlier = others.filter(created_at__lt=operation.created_at)  # by the database's clock, as an id is by its maker's
+    return list(earlier.exclude(root_id=operation.root_id).values_list("pk", flat=True))

@@ -211,6 +211,16 @@ class TestASingleFlight:
         executor.execute(newest.pk)
         assert (state(running), state(newest)) == ("cancelled", "succeeded")
 
+    def test_that_replaces_leaves_the_later_one_of_two_that_came_at_once(
+        self, alice: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        begin, begun = submission._begin, list[Any]()
+        monkeypatch.setattr(submission, "_begin", lambda *of: begun.append(of))
+        first, second = (submit(alice, "replaces", thing="x") for _ in range(2))
+        for late in begun:  # both are recorded before either takes the other's place
+            begin(*late)
+        assert (state(first), state(second)) == ("cancelled", "queued")
+
     def test_does_not_let_a_family_stand_in_its_own_way(self, alice: Any) -> None:
         parent = submit(alice, "splits", child="probe.queues-up", inputs=[{"thing": "x"}] * 2)
         executor.execute(parent.pk)
