@@ -271,12 +271,19 @@ def pause(operation_id: UUID, by: str) -> Operation:
 
 
 def resume(operation_id: UUID, by: str) -> Operation:
-    resumed: list[Entry] = [("resumed", {"by": by})]
-    waits = Q(state=State.PAUSED, children_pending__gt=0) & ~Q(on_child_failure="")
-    operation = enter(State.WAITING, operation_id, resumed, waits) or enter(
-        State.QUEUED, operation_id, resumed, Q(state=State.PAUSED), run_at=Now(), woken_at=Now()
+    entry: Entry = ("resumed", {"by": by})
+    operation = enter(State.WAITING, operation_id, [entry], WAITS) or enter(
+        State.QUEUED, operation_id, [entry], Q(state=State.PAUSED), **resumed()
     )
     return operation or _already(operation_id, {State.QUEUED, State.RUNNING, State.WAITING}, "resumed")
+
+
+#: What is paused and waited for its children.
+WAITS = Q(state=State.PAUSED, children_pending__gt=0) & ~Q(on_child_failure="")
+
+
+def resumed() -> dict[str, Any]:
+    return {"run_at": Now(), "woken_at": Now()}
 
 
 def retry_by_hand(operation_id: UUID, by: str, *, from_start: bool) -> Operation:
@@ -287,28 +294,29 @@ def retry_by_hand(operation_id: UUID, by: str, *, from_start: bool) -> Operation
         raise AlreadyActive from error
 
 
+def retried(by: str, *, from_start: bool = False) -> tuple[Entry, dict[str, Any]]:
+    """The event of a retry by hand, and the columns."""
+    changes: dict[str, Any] = {
+        "run_at": Now(),
+        "woken_at": Now(),
+        "failures": 0,
+        "crashes": 0,
+        "claim_by": None,
+        "deadline_at": None,
+        "result": None,
+        "error": None,
+        "finished_at": None,
+        "expires_at": None,
+        "fence": F("fence") + 1,
+        **(_FRESH if from_start else {}),
+    }
+    return ("retry.scheduled", {"by": by, "from": "start" if from_start else "checkpoint"}), changes
+
+
 def _retry_by_hand(operation_id: UUID, by: str, *, from_start: bool) -> Operation:
-    fresh = dict(_FRESH) if from_start else {}
-    data = {"by": by, "from": "start" if from_start else "checkpoint"}
+    entry, changes = retried(by, from_start=from_start)
     with transaction.atomic():
-        operation = enter(
-            State.QUEUED,
-            operation_id,
-            [("retry.scheduled", data)],
-            Q(state__in=[State.FAILED, State.CANCELLED]),
-            run_at=Now(),
-            woken_at=Now(),
-            failures=0,
-            crashes=0,
-            claim_by=None,
-            deadline_at=None,
-            result=None,
-            error=None,
-            finished_at=None,
-            expires_at=None,
-            fence=F("fence") + 1,
-            **fresh,
-        )
+        operation = enter(State.QUEUED, operation_id, [entry], Q(state__in=[State.FAILED, State.CANCELLED]), **changes)
         if operation is not None:
             _reopen(operation, from_start=from_start)
     return operation or _already(operation_id, {State.QUEUED}, "retried")
@@ -317,15 +325,20 @@ def _retry_by_hand(operation_id: UUID, by: str, *, from_start: bool) -> Operatio
 def _reopen(operation: Operation, *, from_start: bool) -> None:
     """Its parent counts it again; from the start, it has neither rejects nor children any more."""
     if operation.parent_id:
-        Operation.objects.filter(pk=operation.parent_id).update(
-            children_pending=F("children_pending") + 1,
-            children_failed=F("children_failed") - 1,
-            children_weight_done=F("children_weight_done") - operation.weight,
-        )
+        count_again(operation.parent_id, [operation.weight])
     if from_start:
         Reject.objects.filter(operation_id=operation.pk).delete()
         if removal.remove(operation.children.values_list("pk", flat=True)) is None:
             raise NotAllowedNow("Some of its children are still at work; try again when they have ended.")
+
+
+def count_again(parent_id: UUID, weights: list[float]) -> None:
+    """Of its children as many as have these weights had ended badly, and are at work again."""
+    Operation.objects.filter(pk=parent_id).update(
+        children_pending=F("children_pending") + len(weights),
+        children_failed=F("children_failed") - len(weights),
+        children_weight_done=F("children_weight_done") - sum(weights),
+    )
 
 
 def _already(operation_id: UUID, harmless: set[State], verb: str) -> Operation:
