@@ -24,7 +24,7 @@ from ..models import Attempt, Operation, Reject
 from ..states import PARKED, State
 from . import removal, retries
 from .leases import claimable, held_by
-from .moves import CANCELLED, REVOKED, close_attempt, ended, enter
+from .moves import CANCELLED, FAIL_PARENT, REVOKED, close_attempt, ended, enter
 from .retries import Failure
 
 # Submission and claim
@@ -161,7 +161,7 @@ def end_badly(held: Operation, failure: Failure, *, outcome: str = "failed", **c
 
 
 def wait(held: Operation, on_failure: str) -> Operation | None:
-    """End this attempt until the last child has ended; queued again at once where it just has."""
+    """End this attempt until the last child has ended, or fails it; queued again at once where one just has."""
     waited = {**REVOKED, "failures": 0, "crashes": 0}
     entries: list[Entry] = [("step", {"message": "It waits for its children."})]
     with transaction.atomic():
@@ -169,7 +169,7 @@ def wait(held: Operation, on_failure: str) -> Operation | None:
             State.WAITING,
             held.pk,
             entries,
-            Q(fence=held.fence, children_pending__gt=0),
+            Q(fence=held.fence, children_pending__gt=0) & ~_is_failed_by_a_child(on_failure),
             **waited,
             on_child_failure=on_failure,
         ) or enter(
@@ -278,8 +278,17 @@ def resume(operation_id: UUID, by: str) -> Operation:
     return operation or _already(operation_id, {State.QUEUED, State.RUNNING, State.WAITING}, "resumed")
 
 
-#: What is paused and waited for its children.
-WAITS = Q(state=State.PAUSED, children_pending__gt=0) & ~Q(on_child_failure="")
+def _is_failed_by_a_child(on_failure: str) -> Q:
+    """It need not wait for the others: the next attempt finds the one that failed."""
+    return Q(children_failed__gt=0) if on_failure == FAIL_PARENT else Q(pk=None)
+
+
+#: What is paused and goes on to wait for its children.
+WAITS = (
+    Q(state=State.PAUSED, children_pending__gt=0)
+    & ~Q(on_child_failure="")
+    & ~Q(on_child_failure=FAIL_PARENT, children_failed__gt=0)
+)
 
 
 def resumed() -> dict[str, Any]:

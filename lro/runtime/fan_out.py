@@ -20,7 +20,7 @@ from ..events import journal
 from ..exceptions import Fail, NotAllowedNow
 from ..lifecycle import families, moves, transitions
 from ..models import Operation, Reject
-from ..states import HELD, State
+from ..states import HELD, TERMINAL, State
 from . import queueing, registry, submission
 
 logger = logging.getLogger(__name__)
@@ -80,16 +80,19 @@ class Spawner:
 
 
 def gathered(held: Operation, on_failure: str) -> list[Operation] | None:
-    """The children in the order in which they were asked for; None while some are still at work."""
+    """The children in the order in which they were asked for; None while some are still at work.
+
+    Raises `Fail` for the first one that did not succeed, where that is to fail the parent, whoever is still at work.
+    """
     if on_failure not in POLICIES:
         raise ValueError(f"on_failure is one of {', '.join(POLICIES)}, not {on_failure!r}")
     children = Operation.objects.filter(parent_id=held.pk).order_by("child_index")
-    if children.active().exists():
-        return None
-    failed = children.exclude(state=State.SUCCEEDED)
+    failed = children.filter(state__in=TERMINAL - {State.SUCCEEDED})
     if on_failure == moves.FAIL_PARENT and (first := failed.first()) is not None:
         failure = moves.child_failed(first)
         raise Fail(failure.code, failure.message, failure.details)
+    if children.active().exists():
+        return None
     return list(children.filter(state=State.SUCCEEDED) if on_failure == "ignore" else children)
 
 

@@ -338,9 +338,19 @@ class TestGathering:
 
     @pytest.mark.parametrize("state", sorted(ACTIVE))
     def test_waits_for_whoever_is_still_at_work(self, parent: Operation, state: State) -> None:
-        self.child(parent, State.FAILED, 0)
+        self.child(parent, State.SUCCEEDED, 0)
         self.child(parent, state, 1)
-        assert fan_out.gathered(parent, "fail_parent") is None
+        assert {fan_out.gathered(parent, policy) for policy in fan_out.POLICIES} == {None}
+
+    @pytest.mark.parametrize("state", sorted(TERMINAL - {State.SUCCEEDED}))
+    def test_waits_for_nobody_where_one_has_failed_that_is_to_fail_the_parent(
+        self, parent: Operation, state: State
+    ) -> None:
+        self.child(parent, State.RUNNING, 0)
+        bad = self.child(parent, state, 1)
+        assert fan_out.gathered(parent, "collect") is None
+        with pytest.raises(Fail, match=f"{bad.pk} ended as {state}"):
+            fan_out.gathered(parent, "fail_parent")
 
     def test_gives_them_in_the_order_in_which_they_were_asked_for(self, parent: Operation) -> None:
         last, first = self.child(parent, State.SUCCEEDED, 2), self.child(parent, State.FAILED, 1)
