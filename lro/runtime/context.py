@@ -83,11 +83,20 @@ class OperationContext:
         self._append("step", {"step": name})
 
     def check(self) -> None:
-        """Raise `Interrupted` where the operation should stop, `LeaseLost` where it is no longer ours."""
+        """Raise `Interrupted` where the operation should stop, `LeaseLost` where it is no longer ours.
+
+        An error where what was said of the progress could not be stored.
+        """
         if self._heartbeat.state is None:
             raise LeaseLost
+        if self._heartbeat.refusal is not None:
+            raise self._heartbeat.refusal
         if self._heartbeat.must_stop:
             raise Interrupted
+
+    def check_progress(self) -> None:
+        """Raise an error where what was said of the progress cannot be stored."""
+        storable(self._meter.snapshot(), what="progress", max_bytes=conf().event_max_bytes)
 
     # Facts
 

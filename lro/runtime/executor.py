@@ -18,7 +18,7 @@ from ..exceptions import Interrupted, LeaseLost, Snooze, Wait
 from ..lifecycle import leases, retries, transitions
 from ..models import Operation
 from ..states import State
-from ..storable import storable
+from ..storable import cleaned, storable
 from . import fan_out, queueing, registry, shutdown
 from .context import OperationContext
 from .heartbeat import Heartbeat
@@ -88,6 +88,7 @@ class Execution:
             task = registry.find(self.held.name)()
             result = task.run(self.context, **self.held.input)
             result = storable(result, what="result", max_bytes=conf().result_max_bytes)
+            self.context.check_progress()
             return lambda: self._succeed(result)
         except LeaseLost:
             return lambda: logger.info("operation %s: the lease was lost, another worker goes on", self.held.pk)
@@ -97,7 +98,7 @@ class Execution:
             policy = wait.on_failure
             return lambda: self._wait(policy)
         except Snooze as snooze:
-            reason, after = snooze.message, snooze.after
+            reason, after = cleaned(snooze.message)[:2_000], snooze.after
             return lambda: transitions.stop(self.held) or self._give_back(reason, after=after)
         except Exception as error:  # an error of the author's code becomes a row
             failure = retries.classify(error)

@@ -13,6 +13,7 @@ from django.db import DatabaseError, InterfaceError, close_old_connections, conn
 
 from ..conf import conf
 from ..events.progress import Meter
+from ..exceptions import InvalidValue
 from ..lifecycle import leases, transitions
 from ..models import Operation
 from ..states import State
@@ -30,6 +31,8 @@ class Heartbeat:
 
     def __init__(self, held: Operation, meter: Meter) -> None:
         self.state: State | None = State.RUNNING
+        #: Why the progress could not be written: the author hears of it, and the lease is renewed without.
+        self.refusal: Exception | None = None
         self._held, self._meter = held, meter
         self._stopping, self._stopped = threading.Event(), threading.Event()
         self._last_beat = time.monotonic()
@@ -38,7 +41,7 @@ class Heartbeat:
 
     @property
     def must_stop(self) -> bool:
-        return self.state is not State.RUNNING or shutdown.is_asked()
+        return self.state is not State.RUNNING or self.refusal is not None or shutdown.is_asked()
 
     def start(self) -> None:
         _Pacemaker.free().take(self)
@@ -95,6 +98,8 @@ class Heartbeat:
             self._last_beat = time.monotonic()
             self._hear_cancel()
             self._roll_up()
+        except (InvalidValue, TypeError, ValueError, ArithmeticError) as error:
+            self.refusal = error
         except (DatabaseError, InterfaceError) as error:  # tried again at the next beat, until the self-fence
             logger.warning("operation %s: a heartbeat failed: %s", self._held.pk, error)
             connection.close()

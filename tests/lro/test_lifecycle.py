@@ -13,7 +13,7 @@ from lro.exceptions import LeaseLost, NotAllowedNow, Problem
 from lro.lifecycle import leases, retries, transitions
 from lro.models import Operation
 from lro.runtime import control, executor, reconciler, registry, submission
-from lro.testing import run_attempt
+from lro.testing import run_attempt, run_operation
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("checked")]
 
@@ -255,3 +255,37 @@ def test_a_checkpoint_that_is_written_again_inserts_new_rows(alice: Any) -> None
     context.checkpoint(1, save=lose_the_connection_once)
     assert len(set(tries)) == 2
     transitions.succeed(held, None, [])
+
+
+class TestWhatCannotBeStored:
+    @pytest.mark.parametrize("character", ["\0", "\udcff"], ids=["nul", "surrogate"])
+    @pytest.mark.parametrize(
+        ("how", "code"),
+        [
+            ("an error", "value_error"),
+            ("a code", "a{}b"),
+            ("details", "bad"),
+            ("long details", "bad"),
+            ("an object", "bad"),
+        ],
+    )
+    def test_is_left_out_of_an_error_which_is_told_all_the_same(
+        self, alice: Any, how: str, code: str, character: str
+    ) -> None:
+        data = {"how": how, "code": ord(character)}
+        operation = run_attempt("probe.stammers", data, alice)
+        told = operation.events.filter(kind__in=["failed", "retry.scheduled"]).get().data["error"]
+        assert told["code"] == code.format({"\0": "�", "\udcff": "?"}[character])
+        assert operation.attempts.get().outcome == "failed"
+
+    @pytest.mark.parametrize("how", ["a retry", "a nap"])
+    def test_does_not_keep_an_operation_from_going_on_later(self, alice: Any, how: str) -> None:
+        assert run_operation("probe.stammers", {"how": how}, alice).state == "succeeded"
+
+    @pytest.mark.parametrize("lasts", [False, True], ids=["at the end", "on the way"])
+    @pytest.mark.parametrize(("how", "code"), [("progress", "invalid_value"), ("a number", "type_error")])
+    def test_as_progress_fails_the_operation_with_what_was_wrong(
+        self, alice: Any, how: str, code: str, lasts: bool
+    ) -> None:
+        operation = run_attempt("probe.stammers", {"how": how, "lasts": lasts}, alice)
+        assert (operation.state, operation.error["code"], operation.error["kind"]) == ("failed", code, "user")
