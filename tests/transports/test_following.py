@@ -18,9 +18,12 @@ from lro.transports import backlog, following, payloads, records
 from lro.transports import hub as hubs
 from lro.transports.access import Rights
 from lro.transports.conversation import Conversation
+from lro.transports.frames import Frame
 from lro.transports.hub import hub
+from lro.transports.messages import message_of
 from lro.transports.records import Target, read
 from lro.transports.rest import live
+from lro.transports.tokens import Identity
 from tests.transports.world import Client, World, played, target, until, user
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("calm")]
@@ -335,6 +338,26 @@ async def test_who_may_see_it_no_longer_is_told_so_and_nothing_after(
     assert client.told() in ([1], [1, 2])  # what was on its way
     (told,) = client.named("unsubscribed")
     assert (told[kind], told["code"]) == (str(operation.pk), "not_found")
+
+
+@played
+async def test_a_new_token_brings_no_right_over_that_was_withdrawn(world: World, alice: Any, auditor: Any) -> None:
+    operation, frames = await world.operation(alice), list[dict[str, Any]]()
+
+    async def send(frame: Frame) -> None:
+        frames.append(frame.as_dict())
+
+    conversation = Conversation(send, mock.AsyncMock())
+    try:
+        await conversation.welcome(Identity(auditor))
+        await conversation.answer(message_of({"type": "subscribe", "operation": str(operation.pk)}))
+        await world.ask(auditor.user_permissions.clear)
+        await conversation.welcome(Identity(await world.ask(lambda: user("bob"))))
+        await world.tell(operation, "log")
+        await world.settle()
+    finally:
+        await conversation.close()
+    assert [frame["type"] for frame in frames] == ["snapshot", "caught_up", "unsubscribed"]
 
 
 @played
