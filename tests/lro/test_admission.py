@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 from rest_framework.test import APIClient
 
 from lro.exceptions import AlreadyActive, Overloaded, Problem, QuotaExceeded
@@ -228,6 +228,29 @@ class TestASingleFlight:
             executor.execute(child.pk)
         executor.execute(parent.pk)
         assert state(parent) == "succeeded"
+
+
+@pytest.mark.parametrize("is_committed", [True, False])
+def test_what_was_prepared_is_kept_where_nobody_knows_whether_the_operation_was_recorded(
+    alice: Any, monkeypatch: pytest.MonkeyPatch, is_committed: bool
+) -> None:
+    discarded: list[Any] = []
+    commit = connection._commit  # type: ignore[attr-defined]
+
+    def break_off() -> None:
+        if is_committed:
+            commit()
+        connection.close()
+        raise OperationalError("the server closed the connection")
+
+    monkeypatch.setattr(registry.find("probe.counts"), "discard", classmethod(lambda cls, of: discarded.append(of)))
+    with monkeypatch.context() as broken:
+        broken.setattr(connection, "_commit", break_off)
+        with pytest.raises(OperationalError):
+            submit(alice, key="k")
+    assert Operation.objects.exists() == is_committed
+    assert discarded == []
+    assert submit(alice, key="k") == Operation.objects.get()
 
 
 @pytest.fixture
