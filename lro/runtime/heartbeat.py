@@ -16,7 +16,7 @@ from ..events.progress import Meter
 from ..exceptions import InvalidValue
 from ..lifecycle import leases, transitions
 from ..models import Operation
-from ..states import State
+from ..states import STOPPING, State
 from . import fan_out, shutdown
 
 logger = logging.getLogger(__name__)
@@ -73,11 +73,12 @@ class Heartbeat:
             transitions.stop(self._held)
             self.state = None
         except (DatabaseError, InterfaceError) as error:
-            logger.warning("operation %s: its cancel is finished at the next beat: %s", self._held.pk, error)
+            logger.warning("operation %s: its stop is finished at the next beat: %s", self._held.pk, error)
             connection.close()
 
-    def _hear_cancel(self) -> None:
-        if self.state is State.CANCELLING and self._grace_ends_at is None:
+    def _hear_stop(self, before: State | None) -> None:
+        """A cancel has a grace of its own, also after a pause."""
+        if self.state is not before and self.state in STOPPING:
             left = self._held.cancel_grace - leases.asked_to_stop_for(self._held.pk)
             self._grace_ends_at = time.monotonic() + left.total_seconds()
 
@@ -88,6 +89,7 @@ class Heartbeat:
             fan_out.roll_up(self._held.parent_id)
 
     def _beat(self) -> None:
+        before = self.state
         try:
             close_old_connections()
             with transaction.atomic():
@@ -96,7 +98,7 @@ class Heartbeat:
                 progress = self._meter.snapshot() if self._meter.is_dirty else None
                 self.state = leases.renew(self._held.pk, self._held.fence, progress)
             self._last_beat = time.monotonic()
-            self._hear_cancel()
+            self._hear_stop(before)
             self._roll_up()
         except (InvalidValue, TypeError, ValueError, ArithmeticError) as error:
             self.refusal = error

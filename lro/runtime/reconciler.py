@@ -18,7 +18,7 @@ from django.db.models.functions import Now
 from ..conf import conf
 from ..lifecycle import leases, retries, transitions
 from ..models import Duty, Operation
-from ..states import HELD, State, sources
+from ..states import HELD, STOPPING, State, sources
 from . import fan_out, pruner, queueing, resources
 
 logger = logging.getLogger(__name__)
@@ -57,15 +57,15 @@ def rescue_expired() -> int:
 
 
 def stop_unheard() -> int:
-    """Operations that did not listen to a cancel within the grace: they are fenced off."""
-    unheard = Operation.objects.filter(state=State.CANCELLING, stop_requested_at__lt=Now() - F("cancel_grace"))
+    """Operations that did not listen to a cancel or a pause within the grace: they are fenced off."""
+    unheard = Operation.objects.filter(state__in=STOPPING, stop_requested_at__lt=Now() - F("cancel_grace"))
     return sum(_settle(transitions.stop(operation)) for operation in unheard[: conf().batch_size])
 
 
 def time_out() -> int:
     """Attempts that take too long, or have made no progress for too long."""
     late = Q(attempt_ends_at__lt=Now()) | Q(stalls_at__lt=Now())
-    rows = Operation.objects.filter(late, state=State.RUNNING).annotate(is_late=Q(attempt_ends_at__lt=Now()))
+    rows = Operation.objects.filter(late, state__in=HELD).annotate(is_late=Q(attempt_ends_at__lt=Now()))
     return sum(_time_out(operation) for operation in rows[: conf().batch_size])
 
 
@@ -232,7 +232,7 @@ def _seconds_until_due() -> float:
     held, parked = Q(state__in=HELD), Q(state__in=[State.QUEUED, State.RETRYING])
     dates = Operation.objects.active().aggregate(
         to_run=Min("run_at", filter=parked & Q(run_at__gt=Now())),
-        to_end_grace=Min(ends_of_grace, filter=Q(state=State.CANCELLING)),
+        to_end_grace=Min(ends_of_grace, filter=Q(state__in=STOPPING)),
         to_end_attempt=Min("attempt_ends_at", filter=held),
         to_stall=Min("stalls_at", filter=held),
         to_claim=Min("claim_by", filter=Q(claim_by__gt=Now())),

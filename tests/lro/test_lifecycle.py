@@ -215,13 +215,15 @@ class TestTheReconciler:
         assert reconciler.rescue_expired() == 1
         assert fresh(held).attempts.get().outcome == "lost"
 
-    def test_fences_off_what_does_not_listen_to_a_cancel(self, alice: Any, settings: Any) -> None:
-        settings.LRO = {"CANCEL_GRACE_SECONDS": 0.0}
+    @pytest.mark.parametrize(("verb", "ends"), [("cancel", "cancelled"), ("pause", "paused")])
+    def test_fences_off_what_does_not_listen_to_a_stop(self, alice: Any, verb: str, ends: str) -> None:
         held = transitions.claim(submit(alice).pk, "elsewhere.1/1/1")
         assert held
-        transitions.cancel(held.pk, "alice")
+        getattr(transitions, verb)(held.pk, "alice")
+        assert reconciler.stop_unheard() == 0
+        Operation.objects.filter(pk=held.pk).update(stop_requested_at=Now() - held.cancel_grace)
         assert reconciler.stop_unheard() == 1
-        assert fresh(held).state == "cancelled"
+        assert (fresh(held).state, fresh(held).fence) == (ends, held.fence + 1)
 
     def test_wakes_what_was_never_woken_and_not_what_just_was(self, alice: Any, queue: str) -> None:
         operation = submit(alice)

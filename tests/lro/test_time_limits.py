@@ -98,6 +98,15 @@ def test_a_worker_that_shuts_down_gives_back_what_it_holds_and_spends_no_attempt
     assert fresh(operation).state == "succeeded"
 
 
+@pytest.mark.parametrize("limit", ["attempt_ends_at", "stalls_at"])
+def test_an_attempt_that_takes_too_long_is_ended_though_it_was_asked_to_pause(alice: Any, limit: str) -> None:
+    held = claimed(alice, "probe.hurried", seconds=9)
+    transitions.pause(held.pk, "alice")
+    change(held, **{limit: PAST})
+    assert reconciler.time_out() == 1
+    assert (fresh(held).state, fresh(held).attempts.get().outcome) == ("paused", "paused")
+
+
 def test_what_loses_its_process_three_times_without_a_checkpoint_is_quarantined(alice: Any) -> None:
     operation = submission.submit("probe.saves", {"to": 1}, alice).operation
     for crash in (1, 2, 3):
