@@ -292,7 +292,8 @@ WAITS = (
 
 
 def resumed() -> dict[str, Any]:
-    return {"run_at": Now(), "woken_at": Now()}
+    """The columns of what is queued by it; no worker could claim it in time while it was paused."""
+    return {"run_at": Now(), "woken_at": Now(), "claim_by": None}
 
 
 def retry_by_hand(operation_id: UUID, by: str, *, from_start: bool) -> Operation:

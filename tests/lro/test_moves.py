@@ -350,7 +350,7 @@ class TestPeople:
         operation = worn(alice, State.PAUSED, children_pending=0)
         made = change(operation, lambda: transitions.resume(operation.pk, "bob"))
         assert (made.columns, made.events) == expected(
-            "queued", {"run_at": NOW, "woken_at": NOW}, {"by": "bob"}, "resumed"
+            "queued", {"run_at": NOW, "woken_at": NOW, "claim_by": None}, {"by": "bob"}, "resumed"
         )
 
     def test_resume_what_had_not_come_to_wait_for_its_children(self, alice: Any) -> None:

@@ -98,6 +98,15 @@ def test_a_worker_that_shuts_down_gives_back_what_it_holds_and_spends_no_attempt
     assert fresh(operation).state == "succeeded"
 
 
+def test_the_time_of_a_pause_does_not_count_against_who_waits_for_a_worker(alice: Any) -> None:
+    operation = submission.submit("probe.hurried", {"seconds": 9}, alice).operation
+    transitions.pause(operation.pk, "alice")
+    change(operation, claim_by=PAST)
+    transitions.resume(operation.pk, "alice")
+    assert reconciler.expire() == 0
+    transitions.cancel(operation.pk, "alice")
+
+
 @pytest.mark.parametrize("limit", ["attempt_ends_at", "stalls_at"])
 def test_an_attempt_that_takes_too_long_is_ended_though_it_was_asked_to_pause(alice: Any, limit: str) -> None:
     held = claimed(alice, "probe.hurried", seconds=9)
