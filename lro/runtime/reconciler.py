@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from django.core.exceptions import ImproperlyConfigured
-from django.db import DatabaseError, InterfaceError, close_old_connections, connection
+from django.db import DatabaseError, InterfaceError, OperationalError, close_old_connections, connection
 from django.db.models import DateTimeField, ExpressionWrapper, F, Min, Q
 from django.db.models.functions import Now
 
@@ -28,10 +28,22 @@ _SOON = 0.1
 
 
 def reconcile(duties: Sequence[Work] | None = None) -> dict[str, int]:
-    """One round of these duties, or of all; how often each did something."""
-    done = {duty.__name__: _do(duty) for duty in (DUTIES + CHORES if duties is None else duties)}
+    """One round of these duties, or of all; how often each did something.
+
+    One that raises does not keep the others from their turn: the first error is raised when all had it.
+    """
+    done, errors = dict[str, int](), list[Exception]()
+    for duty in DUTIES + CHORES if duties is None else duties:
+        try:
+            done[duty.__name__] = _do(duty)
+        except (OperationalError, InterfaceError):
+            raise  # the database is away, for the others too
+        except Exception as error:
+            errors.append(error)
     if any(done.values()):
         logger.info("reconciled: %s", ", ".join(f"{name} {count}" for name, count in done.items() if count))
+    if errors:
+        raise errors[0]
     return done
 
 
@@ -137,7 +149,13 @@ def _rescue(operations: list[Operation], message: str) -> int:
 
 def _wake(forgotten: Any, queue: str) -> int:
     wanted = max(0, conf().batch_size - queueing.length(queue))
-    return sum(map(queueing.wake_now, forgotten.filter(queue=queue).order_by("id")[:wanted]))
+    deadline = time.monotonic() + conf().reconcile_seconds
+    woken = 0
+    for operation in forgotten.filter(queue=queue).order_by("id")[:wanted]:
+        woken += queueing.wake_now(operation)
+        if time.monotonic() > deadline:
+            break  # a broker that stalls takes seconds for each, and no rescue may wait for that
+    return woken
 
 
 def _settle(operation: Operation | None) -> bool:
@@ -176,7 +194,7 @@ def _requeue(operation_id: UUID) -> bool:
     operation = transitions.requeue(operation_id)
     if operation is None:
         return False
-    queueing.send(operation)
+    queueing.wake(operation)
     return True
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import gc
+import threading
+import time
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,7 +14,7 @@ from celery import current_app, signals
 from django.db.models.functions import Now
 
 from lro import tasks
-from lro.lifecycle import transitions
+from lro.lifecycle import retries, transitions
 from lro.models import Operation
 from lro.runtime import control, executor, queueing, reconciler, submission
 from tests.waiting import until
@@ -43,6 +46,33 @@ def test_wakes_that_may_be_lost_are_sent_again_up_to_a_full_queue_and_no_further
         reconciler.reconcile([reconciler.wake_forgotten])
     assert queueing.length(queue) == 4
     for operation in Operation.objects.all():
+        executor.execute(operation.pk)
+
+
+def test_no_rescue_waits_for_a_broker_that_stalls(
+    alice: Any, settings: Any, queue: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.LRO = {"RECONCILE_SECONDS": 0.1, "REWAKE_SECONDS": 0}
+    operations = [submit(alice) for _ in range(20)]
+    mine, tried = threading.get_ident(), list[Any]()
+    until(lambda: queueing.length(queue) == 20, what="their wakes have come")
+
+    def stall(operation: Operation) -> bool:
+        if threading.get_ident() == mine:
+            tried.append(operation.pk)
+            time.sleep(0.06)
+        return False
+
+    monkeypatch.setattr(queueing, "send", stall)
+    reconciler.wake_forgotten()
+    assert len(tried) == 2
+    for operation in operations:
+        held = transitions.claim(operation.pk, "w")
+        assert held is not None
+        transitions.retry(held, retries.lost("gone"), timedelta())
+    assert reconciler.requeue_due() == 20
+    assert len(tried) == 2, "another thread sends them"
+    for operation in operations:
         executor.execute(operation.pk)
 
 
