@@ -12,11 +12,20 @@ from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import InterfaceError, OperationalError
 
 from ..conf import conf
-from ..exceptions import Fail, InvalidValue, ItemFailed, Retry
+from ..exceptions import Fail, InvalidValue, ItemFailed, Retry, UnknownOperation
 from ..storable import cleaned, storable
 
 #: Tried again, these would only fail again.
-PERMANENT = (ValidationError, PermissionDenied, InvalidValue, TypeError, AttributeError, NameError, ImportError)
+PERMANENT = (
+    ValidationError,
+    PermissionDenied,
+    InvalidValue,
+    UnknownOperation,
+    TypeError,
+    AttributeError,
+    NameError,
+    ImportError,
+)
 INFRASTRUCTURE = (OperationalError, InterfaceError, ConnectionError, TimeoutError)
 
 

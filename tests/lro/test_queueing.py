@@ -93,6 +93,25 @@ def test_a_wake_of_a_deleted_operation_does_no_harm(alice: Any) -> None:
     executor.work_off(operation.pk)
 
 
+def test_a_worker_of_an_older_version_leaves_to_others_what_it_does_not_know(alice: Any) -> None:
+    foreign = [submit(alice) for _ in range(6)]  # more than are looked at
+    Operation.objects.update(name="news.of-tomorrow")
+    mine, wake = submit(alice), submit(alice)
+    executor.work_off(wake.pk)
+    assert Operation.objects.get(pk=mine.pk).state == "succeeded"
+    assert {row.state for row in Operation.objects.filter(name="news.of-tomorrow")} == {"queued"}
+    for operation in foreign:
+        control.act("cancel", operation.pk, "alice")
+
+
+def test_what_nobody_has_known_for_an_hour_is_told_so(alice: Any) -> None:
+    operation = submit(alice)
+    Operation.objects.update(name="news.of-yesterday", run_at=Now() - timedelta(hours=2))
+    executor.work_off(submit(alice).pk)
+    operation.refresh_from_db()
+    assert (operation.state, operation.attempt, operation.error["code"]) == ("failed", 1, "unknown_operation")
+
+
 def test_neither_what_has_ended_nor_what_waits_behind_a_running_one_is_due(alice: Any) -> None:
     for _ in range(6):  # more than are looked at
         executor.execute(submit(alice).pk)
