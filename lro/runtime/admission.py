@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -15,9 +16,10 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from ..conf import conf
-from ..exceptions import AlreadyActive, Overloaded, QuotaExceeded
+from ..exceptions import AlreadyActive, Overloaded, QuotaExceeded, UnknownOperation
 from ..models import Operation
 from ..states import State
+from . import registry
 from .operations import OperationTask
 
 REJECT, REPLACE = "reject", "replace"
@@ -32,8 +34,7 @@ def admit(cls: type[OperationTask], owner: Any) -> None:
         raise Overloaded
     if getattr(owner, "pk", None) is None:
         return
-    get_user_model().objects.select_for_update(no_key=True).filter(pk=owner.pk).values_list("pk").first()
-    own = Operation.objects.filter(owner_id=owner.pk, parent=None)
+    own = _lock_own(owner.pk)
     if limits.max_submissions_per_minute:
         _refuse_over(
             limits.max_submissions_per_minute,
@@ -41,8 +42,26 @@ def admit(cls: type[OperationTask], owner: Any) -> None:
             "operations may be started in a minute",
             retry_after=60,
         )
-    if limits.max_active_per_owner:
-        _refuse_over(limits.max_active_per_owner, own.active(), "operations of one owner may be under way")
+    _refuse_more_active(own, cls)
+
+
+def admit_again(operation: Operation) -> None:
+    """Within the transaction that retries what had ended: it counts as active again. Raises `QuotaExceeded`."""
+    if operation.parent_id is None and operation.owner_id is not None:
+        with suppress(UnknownOperation):  # its code is gone: the attempt will say so
+            _refuse_more_active(_lock_own(operation.owner_id), registry.find(operation.name))
+
+
+def _lock_own(owner_id: Any) -> Any:
+    """The operations of one owner, whose number nobody else changes until this transaction ends."""
+    get_user_model().objects.select_for_update(no_key=True).filter(pk=owner_id).values_list("pk").first()
+    return Operation.objects.filter(owner_id=owner_id, parent=None)
+
+
+def _refuse_more_active(own: Any, cls: type[OperationTask]) -> None:
+    most = conf().max_active_per_owner
+    if most:
+        _refuse_over(most, own.active(), "operations of one owner may be under way")
     if cls.max_active_per_owner:
         rows = own.active().filter(name=cls.name)
         _refuse_over(cls.max_active_per_owner, rows, f"{cls.name} of one owner may be under way")

@@ -7,12 +7,14 @@ from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
+from django.db import transaction
+
 from ..conf import conf
 from ..exceptions import NotAllowedNow, Problem, UnknownOperation
 from ..lifecycle import families, transitions
 from ..models import Operation
 from ..states import HELD, PARKED, State
-from . import fan_out, queueing, registry
+from . import admission, fan_out, queueing, registry
 
 #: In which states each verb does something.
 VERBS: dict[str, frozenset[State]] = {
@@ -64,7 +66,11 @@ def resume(operation_id: UUID, by: str) -> Operation:
 
 
 def retry(operation_id: UUID, by: str, *, source: str = "checkpoint") -> Operation:
-    return _awoken(families.retry(operation_id, by, from_start=source == "start"))
+    with transaction.atomic():
+        if (ended := Operation.objects.filter(pk=operation_id, state__in=VERBS["retry"]).first()) is not None:
+            admission.admit_again(ended)
+        family = families.retry(operation_id, by, from_start=source == "start")
+    return _awoken(family)
 
 
 def _awoken(family: list[Operation]) -> Operation:

@@ -45,6 +45,38 @@ class TestAQuota:
         submit(alice)
         assert Operation.objects.filter(owner=alice).count() == 3
 
+    def test_of_active_operations_is_not_got_round_by_retries(self, alice: Any, settings: Any) -> None:
+        settings.LRO = {**settings.LRO, "MAX_ACTIVE_PER_OWNER": 1}
+        ended = []
+        for _ in range(2):
+            ended.append(submit(alice))
+            control.act("cancel", ended[-1].pk, "alice")
+        client = APIClient()
+        client.force_authenticate(alice)
+        answers = [client.post(f"/operations/{one.pk}/retry") for one in ended]
+        assert [answer.status_code for answer in answers] == [200, 429]
+        assert (answers[1].json()["code"], answers[1]["Retry-After"]) == ("quota_exceeded", "5")
+        assert [state(one) for one in ended] == ["queued", "cancelled"]
+        assert client.post(f"/operations/{ended[0].pk}/retry").status_code == 200, "a repeat is harmless"
+        executor.execute(ended[0].pk)
+
+    def test_of_one_class_is_not_got_round_by_retries(self, alice: Any) -> None:
+        first = submit(alice, "replaces", thing="a")
+        control.act("cancel", first.pk, "alice")
+        for thing in "bcd":
+            submit(alice, "replaces", thing=thing)
+        with pytest.raises(QuotaExceeded, match=r"At most 3 probe\.replaces"):
+            control.act("retry", first.pk, "alice")
+
+    def test_of_active_operations_lets_the_children_of_a_family_be_retried(self, alice: Any, settings: Any) -> None:
+        settings.LRO = {**settings.LRO, "MAX_ACTIVE_PER_OWNER": 1}
+        parent = submit(alice, "splits", child="probe.counts", inputs=[{"to": 1}] * 2)
+        executor.execute(parent.pk)
+        child = parent.children.first()
+        control.act("cancel", child.pk, "alice")
+        control.act("retry", parent.pk, "alice")
+        assert {row.state for row in parent.children.all()} == {"queued"}
+
     def test_of_submissions_in_a_minute_counts_what_has_ended_too(self, alice: Any, settings: Any) -> None:
         settings.LRO = {**settings.LRO, "MAX_SUBMISSIONS_PER_MINUTE": 1}
         executor.execute(submit(alice).pk)
