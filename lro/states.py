@@ -20,6 +20,7 @@ class State(StrEnum):
 
 
 TERMINAL = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED, State.EXPIRED})
+ACTIVE = frozenset(State) - TERMINAL
 #: States in which one worker holds the lease and may write.
 HELD = frozenset({State.RUNNING, State.PAUSING, State.CANCELLING})
 #: Its worker was asked to stop.
