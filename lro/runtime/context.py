@@ -87,7 +87,7 @@ class OperationContext:
 
         An error where what was said of the progress could not be stored.
         """
-        if self._heartbeat.state is None:
+        if self._heartbeat.is_lost:
             raise LeaseLost
         if self._heartbeat.refusal is not None:
             raise self._heartbeat.refusal
@@ -312,7 +312,7 @@ class OperationContext:
             try:
                 return write()
             except (OperationalError, InterfaceError) as error:
-                if connection.in_atomic_block or time.monotonic() > deadline or self._heartbeat.state is None:
+                if connection.in_atomic_block or time.monotonic() > deadline or self._heartbeat.is_lost:
                     raise
                 logger.warning("operation %s: a write failed and is tried again: %s", self.id, error)
                 connection.close()

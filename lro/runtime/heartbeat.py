@@ -35,13 +35,19 @@ class Heartbeat:
         self.refusal: Exception | None = None
         self._held, self._meter = held, meter
         self._stopping, self._stopped = threading.Event(), threading.Event()
-        self._last_beat = time.monotonic()
+        self._last_beat, self._self_fence_seconds = time.monotonic(), conf().self_fence_seconds
         self._grace_ends_at: float | None = None
         self._rolled_up_at = 0.0
 
     @property
+    def is_lost(self) -> bool:
+        """Whether the lease is, or may be: the thread itself can hang, where the database does not answer."""
+        return self.state is None or time.monotonic() - self._last_beat > self._self_fence_seconds
+
+    @property
     def must_stop(self) -> bool:
-        return self.state is not State.RUNNING or self.refusal is not None or shutdown.is_asked()
+        is_asked = self.state is not State.RUNNING or shutdown.is_asked()
+        return is_asked or self.refusal is not None or self.is_lost
 
     def start(self) -> None:
         _Pacemaker.free().take(self)
@@ -59,7 +65,7 @@ class Heartbeat:
             self._end_a_grace()
             if self._meter.is_dirty or silence >= settings.heartbeat_seconds:
                 self._beat()
-            if time.monotonic() - self._last_beat > settings.self_fence_seconds:
+            if self.is_lost:
                 self.state = None
 
     def end(self) -> None:
@@ -89,7 +95,7 @@ class Heartbeat:
             fan_out.roll_up(self._held.parent_id)
 
     def _beat(self) -> None:
-        before = self.state
+        before, began = self.state, time.monotonic()
         try:
             close_old_connections()
             with transaction.atomic():
@@ -97,7 +103,7 @@ class Heartbeat:
                     return  # a batch is being written; waiting for it would put older progress over its own
                 progress = self._meter.snapshot() if self._meter.is_dirty else None
                 self.state = leases.renew(self._held.pk, self._held.fence, progress)
-            self._last_beat = time.monotonic()
+            self._last_beat = began  # the lease counts from when it was renewed, not from when that was heard
             self._hear_stop(before)
             self._roll_up()
         except (InvalidValue, TypeError, ValueError, ArithmeticError) as error:

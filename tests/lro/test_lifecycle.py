@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from lro.lifecycle import leases, retries, transitions
 from lro.models import Operation
 from lro.runtime import control, executor, reconciler, registry, submission
 from lro.testing import run_attempt, run_operation
+from tests.waiting import until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("checked")]
 
@@ -100,6 +102,33 @@ def test_a_worker_that_lost_its_lease_can_write_nothing(alice: Any) -> None:
     assert transitions.end_badly(held, retries.lost("late")) is None
     after = fresh(held)
     assert (after.last_sequence, after.checkpoint, after.state) == (before.last_sequence, None, "retrying")
+
+
+def test_a_worker_whose_database_does_not_answer_stops_by_itself(
+    alice: Any, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.LRO = {**settings.LRO, "SELF_FENCE_SECONDS": 0.3}
+    held = transitions.claim(submit(alice).pk, "w")
+    assert held
+    hangs, answers = threading.Event(), threading.Event()
+
+    def hang(operation_id: Any) -> bool:
+        hangs.set()
+        return not answers.wait(20)
+
+    monkeypatch.setattr(leases, "lock", hang)
+    attempt = executor.Execution(held)
+    attempt.meter.current = 1
+    attempt.start_heartbeat()
+    try:
+        assert hangs.wait(20)
+        until(lambda: attempt.heartbeat.must_stop, what="it was silent for too long")
+        with pytest.raises(LeaseLost):
+            attempt.context.check()
+    finally:
+        answers.set()
+        attempt.stop_heartbeat()
+    transitions.release(held, "the test is over")
 
 
 def test_a_checkpoint_whose_commit_went_through_unseen_is_not_made_twice(alice: Any) -> None:
