@@ -201,6 +201,26 @@ async def test_targets_that_overlap_are_told_once(world: World, alice: Any, kind
     assert client.told() == list(range(1, 8))
 
 
+@pytest.mark.parametrize("after", [None, 0])
+@played
+async def test_a_family_of_more_than_a_page_is_told_to_the_last(
+    world: World, alice: Any, monkeypatch: pytest.MonkeyPatch, after: int | None
+) -> None:
+    for module in (records, following, hubs):
+        monkeypatch.setattr(module, "PAGE", 3)
+    root, client = await world.operation(alice), await world.client(alice)
+    children = [await world.operation(alice, root=root) for _ in range(7)]
+    await client.follow("root", root, after)
+    await world.settle()
+    family = sorted((str(one.pk) for one in (root, *children)), reverse=True)
+    if after is None:
+        told = [frame["operation"]["id"] for frame in client.named("snapshot")]
+    else:
+        told = [frame["event"]["operation"] for frame in client.named("event")]
+    assert told == family
+    assert client.frames[-1]["type"] == "caught_up"
+
+
 @played
 async def test_who_asks_for_more_than_it_was_told_is_told_it(world: World, alice: Any) -> None:
     operation, client = await world.operation(alice), await world.client(alice)
