@@ -10,6 +10,7 @@ import pytest
 from django.db import OperationalError, connection
 from django.db.models.functions import Now
 
+from lro.events import journal
 from lro.exceptions import LeaseLost, NotAllowedNow, Problem
 from lro.lifecycle import leases, retries, transitions
 from lro.models import Operation
@@ -141,6 +142,32 @@ def test_a_checkpoint_whose_commit_went_through_unseen_is_not_made_twice(alice: 
     operation = fresh(held)
     assert (operation.rejected, operation.rejects.count(), operation.checkpoint) == (1, 1, 1)
     transitions.succeed(held, None, [])
+
+
+@pytest.mark.parametrize("is_committed", [True, False])
+def test_facts_are_told_once_though_the_connection_breaks_in_the_commit(
+    alice: Any, monkeypatch: pytest.MonkeyPatch, is_committed: bool
+) -> None:
+    held = transitions.claim(submit(alice).pk, "w")
+    assert held
+    context, append, breaks = executor.Execution(held).context, journal.append, ["once"]
+
+    def break_off(*arguments: Any, **options: Any) -> Any:
+        done = append(*arguments, **options) if is_committed or not breaks else None
+        if breaks:
+            breaks.clear()
+            raise OperationalError("the server closed the connection")
+        return done
+
+    context.log("before", at=1.5)
+    transitions.pause(held.pk, "alice")
+    monkeypatch.setattr(journal, "append", break_off)
+    context.event("probe.fact", {"n": 1}, {"n": 1})
+    breaks.append("again")
+    context.log("before", at=1.5)
+    told = list(held.events.filter(kind__in=["log", "probe.fact"]).values_list("kind", "data__n"))
+    assert told == [("log", None), ("probe.fact", 1), ("probe.fact", 1), ("log", None)]
+    transitions.stop(held)
 
 
 def test_a_cursor_that_is_known_late_is_kept_with_the_rejects_that_came_with_it(alice: Any) -> None:
