@@ -6,13 +6,13 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, InterfaceError, OperationalError, close_old_connections, connection
-from django.db.models import DateTimeField, ExpressionWrapper, F, Min, Q
+from django.db.models import DateTimeField, ExpressionWrapper, F, Max, Min, Q
 from django.db.models.functions import Now
 
 from ..conf import conf
@@ -255,7 +255,8 @@ def _seconds_until_due() -> float:
         to_stall=Min("stalls_at", filter=held),
         to_claim=Min("claim_by", filter=Q(claim_by__gt=Now())),
         to_end=Min("deadline_at"),
+        now=Max(Now()),  # by another clock that is ahead, all would be due already, again and again
     )
-    now = datetime.now(UTC)  # another clock than the database's: it only times the next look
+    now = dates.pop("now")
     pauses = [(date - now).total_seconds() for date in dates.values() if date is not None]
     return float(max(_SOON, min([conf().reconcile_seconds, *pauses])))

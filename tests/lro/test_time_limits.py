@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -136,6 +137,18 @@ def test_a_checkpoint_between_two_crashes_forgives_the_first(alice: Any) -> None
     executor.Execution(held).context.checkpoint(1)
     assert fresh(held).crashes == 0
     transitions.succeed(held, None, [])
+
+
+def test_the_reconciler_looks_by_the_clock_of_the_database(alice: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine whose clock is an hour ahead would look ten times a second."""
+    operation = submission.submit("probe.counts", {"to": 1}, alice).operation
+    change(operation, run_at=Now() + timedelta(minutes=30))
+    ahead = datetime.now(UTC) + timedelta(hours=1)
+    monkeypatch.setattr(reconciler, "datetime", SimpleNamespace(now=lambda zone: ahead), raising=False)
+    assert reconciler.Reconciler()._round() == 5.0
+    change(operation, run_at=Now() + timedelta(seconds=2))
+    assert 1.0 < reconciler.Reconciler()._round() <= 2.0
+    transitions.cancel(operation.pk, "alice")
 
 
 def test_the_reconciler_looks_again_when_the_next_thing_is_due(alice: Any) -> None:
