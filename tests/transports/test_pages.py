@@ -9,7 +9,8 @@ import pytest
 from django.test import Client
 
 from lro.models import Operation
-from lro.runtime import submission
+from lro.runtime import control, submission
+from lro.testing import run_operation
 
 pytestmark = pytest.mark.django_db
 
@@ -45,3 +46,22 @@ def test_a_page_without_a_row_is_refused(reader: Client, three: list[Operation],
     answer = reader.get(f"/operations/{kind.format(three[0].pk)}?limit={limit}")
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid")
     assert answer.json()["errors"][0]["parameter"] == "limit"
+
+
+@pytest.mark.parametrize("parameter", ["name", "module", "search", "owner", "tag"])
+def test_a_filter_that_no_database_can_look_for_is_refused(reader: Client, parameter: str) -> None:
+    answer = reader.get("/operations/", {parameter: "a\0b"})
+    assert (answer.status_code, answer.json()["errors"][0]["parameter"]) == (400, parameter)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_tag_of_a_parent_tells_that_a_child_of_it_is_at_work_again(reader: Client, alice: Any) -> None:
+    data = {"child": "probe.fails", "inputs": [{"a": 1}], "on_failure": "collect"}
+    parent = run_operation("probe.splits", data, alice)
+    before = reader.get(f"/operations/{parent.pk}")
+    assert before.json()["children"]["failed"] == 1
+    control.act("retry", parent.children.get().pk, "alice")
+    known = {"If-None-Match": before.headers["ETag"]}
+    after = reader.get(f"/operations/{parent.pk}", headers=known)
+    assert (after.status_code, after.json()["children"]["failed"]) == (200, 0)
+    assert reader.get(f"/operations/{parent.pk}", headers={"If-None-Match": after.headers["ETag"]}).status_code == 304

@@ -81,6 +81,9 @@ def rejects(request: Request, operation: Operation) -> dict[str, Any]:
 
 def _filters(request: Request) -> Q:
     given, wanted = request.query_params, Q()
+    for parameter in ("name", "module", "search", "owner", "tag"):
+        if "\0" in given.get(parameter, ""):
+            raise _invalid(parameter, f"'{parameter}' contains U+0000, which nothing that is stored does.")
     if name := given.get("name"):
         wanted &= Q(name=name)
     if module := given.get("module"):
