@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from lro.models import Operation
+from lro.models import Artifact, Operation
 from lro.runtime import control, submission
 from lro.testing import run_operation
 
@@ -40,7 +40,18 @@ def test_every_row_is_on_one_page(reader: Client, three: list[Operation], limit:
     assert all(len(page) == limit for page in found[:-1])
 
 
-@pytest.mark.parametrize("kind", ["", "{}/children/", "{}/events/", "{}/rejects/"])
+@pytest.mark.parametrize("limit", [1, 2, 3, 4, 501])
+def test_every_artifact_is_on_one_page(reader: Client, three: list[Operation], limit: int) -> None:
+    made = [
+        Artifact.objects.create(operation=three[0], name=f"{number}.csv", file="a", size=1, sha256="0" * 64)
+        for number in range(3)
+    ]
+    found = list(pages(reader, f"/operations/{three[0].pk}/artifacts/?limit={limit}"))
+    assert [identifier for page in found for identifier in page] == sorted(str(row.pk) for row in made)
+    assert all(len(page) == limit for page in found[:-1])
+
+
+@pytest.mark.parametrize("kind", ["", "{}/children/", "{}/events/", "{}/rejects/", "{}/artifacts/"])
 @pytest.mark.parametrize("limit", ["0", "-1", "many", ""])
 def test_a_page_without_a_row_is_refused(reader: Client, three: list[Operation], kind: str, limit: str) -> None:
     answer = reader.get(f"/operations/{kind.format(three[0].pk)}?limit={limit}")

@@ -69,6 +69,16 @@ def events(request: Request, operation: Operation) -> dict[str, Any]:
     return {"results": events, "next_after": more, "done": operation.is_terminal}
 
 
+def artifacts(request: Request, operation: Operation) -> dict[str, Any]:
+    rows = operation.artifacts.order_by("pk")
+    if cursor := request.query_params.get("cursor"):
+        rows = rows.filter(pk__gt=_uuid("cursor", cursor))
+    size = _size(request, _MAX_PAGE)
+    found = list(rows[: size + 1])
+    following = _link(request, cursor=str(found[size - 1].pk)) if len(found) > size else None
+    return {"results": [payloads.artifact(row) for row in found[:size]], "next": following}
+
+
 def rejects(request: Request, operation: Operation) -> dict[str, Any]:
     rows = operation.rejects.order_by("position")
     if "cursor" in request.query_params:

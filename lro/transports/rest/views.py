@@ -116,8 +116,7 @@ class ChildListView(APIView):
 class ArtifactListView(APIView):
     @documented.list_artifacts
     def get(self, request: Request, pk: UUID) -> Response:
-        row = access.visible_operation(request.user, pk)
-        return Response({"results": [payloads.artifact(artifact) for artifact in row.artifacts.all()], "next": None})
+        return Response(pages.artifacts(request, access.visible_operation(request.user, pk)))
 
 
 class ArtifactView(APIView):
