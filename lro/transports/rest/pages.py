@@ -26,6 +26,7 @@ _TABS = {
 
 def operations(request: Request) -> dict[str, Any]:
     """Newest first. `next` is opaque; `counts` are those of all pages, by tab."""
+    _refuse_what_cannot_be_stored(request)
     visible = Operation.objects.visible_to(request.user).filter(_filters(request))
     if tag := request.query_params.get("tag"):
         visible = visible.tagged(tag)
@@ -89,11 +90,14 @@ def rejects(request: Request, operation: Operation) -> dict[str, Any]:
     return {"results": [payloads.reject(row) for row in found[:size]], "next": following}
 
 
+def _refuse_what_cannot_be_stored(request: Request) -> None:
+    for name, text in request.query_params.items():
+        if "\0" in text:
+            raise _invalid(name, f"'{name[:40]}' contains U+0000, which nothing that is stored does.")
+
+
 def _filters(request: Request) -> Q:
     given, wanted = request.query_params, Q()
-    for parameter in ("name", "module", "search", "owner", "tag"):
-        if "\0" in given.get(parameter, ""):
-            raise _invalid(parameter, f"'{parameter}' contains U+0000, which nothing that is stored does.")
     if name := given.get("name"):
         wanted &= Q(name=name)
     if module := given.get("module"):
