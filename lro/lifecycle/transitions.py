@@ -208,7 +208,7 @@ def stop(held: Operation) -> Operation | None:
     return operation
 
 
-def release(held: Operation, reason: str, *, after: timedelta = timedelta()) -> Operation | None:
+def release(held: Operation, reason: str, *, after: timedelta = timedelta(), **changes: Any) -> Operation | None:
     """Give the operation back unharmed, as at a deploy or to go on later: it counts as no failure."""
     data = {"reason": reason, "delay_seconds": round(after.total_seconds(), 3)}
     with transaction.atomic():
@@ -220,6 +220,7 @@ def release(held: Operation, reason: str, *, after: timedelta = timedelta()) -> 
             **REVOKED,
             run_at=Now() + after,
             woken_at=None,
+            **changes,
         )
         if operation is not None:
             close_attempt(held, "interrupted")

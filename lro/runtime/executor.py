@@ -99,7 +99,7 @@ class Execution:
             return lambda: self._wait(policy)
         except Snooze as snooze:
             reason, after = cleaned(snooze.message)[:2_000], snooze.after
-            return lambda: transitions.stop(self.held) or self._give_back(reason, after=after)
+            return lambda: transitions.stop(self.held) or self._snooze(reason, after)
         except Exception as error:  # an error of the author's code becomes a row
             failure = retries.classify(error)
             logger.warning("operation %s: attempt %d ended: %s", self.held.pk, self.held.attempt, failure.message)
@@ -123,8 +123,12 @@ class Execution:
                 logger.warning("operation %s: its outcome is written again: %s", self.held.pk, error)
                 time.sleep(0.2)
 
-    def _give_back(self, reason: str, *, after: timedelta = timedelta()) -> object:
-        operation = transitions.release(self.held, reason, after=after)
+    def _snooze(self, reason: str, after: timedelta) -> object:
+        """Bad endings before and after it are not in a row."""
+        return self._give_back(reason, after=after, failures=0, crashes=0)
+
+    def _give_back(self, reason: str, *, after: timedelta = timedelta(), **changes: Any) -> object:
+        operation = transitions.release(self.held, reason, after=after, **changes)
         if operation is not None and not after:
             queueing.wake_now(operation)  # not by a thread: this process may be gone before it comes to it
         return operation

@@ -139,6 +139,22 @@ def test_a_checkpoint_between_two_crashes_forgives_the_first(alice: Any) -> None
     transitions.succeed(held, None, [])
 
 
+def test_a_snooze_between_two_bad_endings_forgives_the_first(alice: Any) -> None:
+    operation = submission.submit("probe.snoozes", {"wakes_at": 2, "after": 3600.0}, alice).operation
+    change(operation, failures=3, crashes=2)
+    executor.execute(operation.pk)
+    assert (fresh(operation).state, fresh(operation).failures, fresh(operation).crashes) == ("queued", 0, 0)
+    transitions.cancel(operation.pk, "alice")
+
+
+def test_a_worker_that_shuts_down_forgives_nothing(alice: Any) -> None:
+    held = claimed(alice, "probe.counts", to=1)
+    change(held, failures=1, crashes=2)
+    transitions.release(held, "its worker shuts down")
+    assert (fresh(held).failures, fresh(held).crashes) == (1, 2)
+    transitions.cancel(held.pk, "alice")
+
+
 def test_the_reconciler_looks_by_the_clock_of_the_database(alice: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine whose clock is an hour ahead would look ten times a second."""
     operation = submission.submit("probe.counts", {"to": 1}, alice).operation
