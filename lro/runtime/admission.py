@@ -5,6 +5,7 @@ Quotas are counted where they are asked for, under the lock of the owner's row: 
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import time
 from contextlib import suppress
@@ -25,6 +26,7 @@ from .operations import OperationTask
 REJECT, REPLACE = "reject", "replace"
 _MINUTE = timedelta(minutes=1)
 _COUNT_SECONDS = 1.0
+_KEY_LENGTH = 255
 
 
 def admit(cls: type[OperationTask], owner: Any) -> None:
@@ -101,7 +103,10 @@ def flight(cls: type[OperationTask], prepared: dict[str, Any]) -> dict[str, Any]
     key = cls.flight_key(prepared) if cls.single_flight else None
     if key is None:
         return {}
-    return {"flight_key": f"{cls.name} {key}"[:255], "is_exclusive": cls.single_flight == REJECT}
+    named = f"{cls.name} {key}"
+    if len(named) > _KEY_LENGTH:  # cut, two resources would be one
+        named = f"{cls.name} {hashlib.sha256(key.encode()).hexdigest()}"
+    return {"flight_key": named, "is_exclusive": cls.single_flight == REJECT}
 
 
 def refuse_second(operation: Operation) -> None:

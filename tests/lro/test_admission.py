@@ -211,6 +211,13 @@ class TestASingleFlight:
         executor.execute(first.pk)
         submit(alice, "gives-way", thing="x")
 
+    def test_tells_resources_apart_whose_long_names_begin_alike(self, alice: Any) -> None:
+        first, second = (submit(alice, "gives-way", thing="x" * 300 + end) for end in "ab")
+        with pytest.raises(AlreadyActive):
+            submit(alice, "gives-way", thing="x" * 300 + "a")
+        for one in (first, second):
+            executor.execute(one.pk)
+
     def test_that_rejects_does_so_at_the_same_instant_and_for_a_retry(self, alice: Any) -> None:
         def one(_: int) -> int:
             try:
