@@ -13,11 +13,12 @@ from datetime import timedelta
 from typing import Any
 
 from django.contrib.auth import get_user_model
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.db.models.functions import Now
 
 from ..conf import conf
-from ..exceptions import AlreadyActive, Overloaded, QuotaExceeded, UnknownOperation
+from ..exceptions import AlreadyActive, NotAllowedNow, Overloaded, QuotaExceeded, UnknownOperation
+from ..lifecycle import transitions
 from ..models import Operation
 from ..states import State
 from . import registry
@@ -123,3 +124,22 @@ def replaced_by(operation: Operation) -> list[Any]:
     others = Operation.objects.active().filter(~Q(state=State.CANCELLING), flight_key=operation.flight_key)
     earlier = others.filter(created_at__lt=operation.created_at)  # by the database's clock, as an id is by its maker's
     return list(earlier.exclude(root_id=operation.root_id).values_list("pk", flat=True))
+
+
+def replace_forgotten() -> int:
+    """What a later operation takes the place of, where its process died before it had cancelled it.
+
+    What somebody retried by hand after that was recorded is left alone.
+    """
+    names = [cls.name for cls in registry.all_classes() if cls.single_flight == REPLACE]
+    earlier = {"created_at__gt": OuterRef("created_at"), "created_at__gte": OuterRef("run_at")}
+    later = Operation.objects.filter(
+        **earlier, state=State.QUEUED, attempt=0, name__in=names, flight_key=OuterRef("flight_key")
+    ).exclude(root_id=OuterRef("root_id"))
+    active = Operation.objects.active().exclude(state=State.CANCELLING).filter(flight_key__isnull=False)
+    done = 0
+    for operation_id in active.filter(Exists(later)).values_list("pk", flat=True)[: conf().batch_size]:
+        with suppress(NotAllowedNow):  # it ended meanwhile
+            transitions.cancel(operation_id, "a later operation, which takes its place")
+            done += 1
+    return done

@@ -19,7 +19,7 @@ from ..conf import conf
 from ..lifecycle import leases, retries, transitions
 from ..models import Duty, Operation
 from ..states import HELD, STOPPING, State, sources
-from . import fan_out, pruner, queueing, resources
+from . import admission, fan_out, pruner, queueing, resources
 
 logger = logging.getLogger(__name__)
 #: One duty's turn; the answer is how often it did something.
@@ -117,6 +117,7 @@ DUTIES: list[Work] = [
     fan_out.stop_families,
     fan_out.pause_families,
     fan_out.join_forgotten,
+    admission.replace_forgotten,
     wake_forgotten,
 ]
 #: These call what authors wrote and delete files: in a thread of their own, as no rescue may wait for that.

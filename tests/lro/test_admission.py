@@ -260,6 +260,18 @@ class TestASingleFlight:
             begin(*late)
         assert (state(first), state(second)) == ("cancelled", "queued")
 
+    def test_that_replaces_does_so_though_its_process_died_before_it_came_to_it(
+        self, alice: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(submission, "_begin", lambda *of: None)
+        paused, other = submit(alice, "replaces", thing="x"), submit(alice, "replaces", thing="y")
+        control.act("pause", paused.pk, "alice")
+        newest = submit(alice, "replaces", thing="x")
+        assert (admission.replace_forgotten(), admission.replace_forgotten()) == (1, 0)
+        assert (state(paused), state(other), state(newest)) == ("cancelled", "queued", "queued")
+        control.act("retry", paused.pk, "alice")
+        assert admission.replace_forgotten() == 0, "somebody wants it all the same"
+
     def test_does_not_let_a_family_stand_in_its_own_way(self, alice: Any) -> None:
         parent = submit(alice, "splits", child="probe.queues-up", inputs=[{"thing": "x"}] * 2)
         executor.execute(parent.pk)
