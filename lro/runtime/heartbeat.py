@@ -36,6 +36,7 @@ class Heartbeat:
         self._held, self._meter = held, meter
         self._stopping, self._stopped = threading.Event(), threading.Event()
         self._last_beat, self._self_fence_seconds = time.monotonic(), conf().self_fence_seconds
+        self._patience_seconds = conf().heartbeat_seconds / 2
         self._grace_ends_at: float | None = None
         self._rolled_up_at = 0.0
 
@@ -99,9 +100,12 @@ class Heartbeat:
         try:
             close_old_connections()
             with transaction.atomic():
-                if not leases.lock(self._held.pk):
-                    return  # a batch is being written; waiting for it would put older progress over its own
-                progress = self._meter.snapshot() if self._meter.is_dirty else None
+                is_free = leases.lock(self._held.pk)
+                if not is_free and began - self._last_beat < self._patience_seconds:
+                    return  # a batch is being written, which tells the progress itself
+                # One batch after the other may never leave the row free at the right moment: then it is waited for,
+                # without a progress, as that would be older than the batch's own.
+                progress = self._meter.snapshot() if is_free and self._meter.is_dirty else None
                 self.state = leases.renew(self._held.pk, self._held.fence, progress)
             self._last_beat = began  # the lease counts from when it was renewed, not from when that was heard
             self._hear_stop(before)
