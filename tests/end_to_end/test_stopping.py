@@ -32,15 +32,18 @@ def await_running(stack: Stack, identifier: str) -> int:
     return int(stack.operation(identifier).worker.rsplit("/", 1)[1])
 
 
-def test_what_does_not_listen_to_a_cancel_is_killed_after_its_grace_and_its_worker_lives_on(drained: Stack) -> None:
+@pytest.mark.parametrize(("verb", "ends"), [("cancel", "cancelled"), ("pause", "paused")])
+def test_what_does_not_listen_to_a_stop_is_killed_after_its_grace_and_its_worker_lives_on(
+    drained: Stack, verb: str, ends: str
+) -> None:
     identifier = start(drained, "probe.deaf", seconds=60)
     worker, process = drained.pid("worker1"), await_running(drained, identifier)
     client = drained.client()
-    client.post(f"/operations/{identifier}/cancel")
+    client.post(f"/operations/{identifier}/{verb}")
     began = time.monotonic()
     until(lambda: not leases.is_alive(process), within=15, what="its process is gone")
     assert time.monotonic() - began < 3 + 2 + _SLOW_MACHINE, "the grace of these tests and two seconds"
-    assert drained.operation(identifier).state == "cancelled"
+    assert drained.operation(identifier).state == ends
     assert drained.pid("worker1") == worker
     assert drained.await_end(start(drained, "probe.counts", to=3)).state == "succeeded"
 
