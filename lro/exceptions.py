@@ -49,7 +49,7 @@ class Refused(LroError):
         self.retry_after = retry_after
 
 
-class QuotaExceeded(Refused):
+class QuotaExceeded(Refused, NotAllowedNow):
     """You have too many operations under way."""
 
     code = "quota_exceeded"

@@ -20,8 +20,11 @@ class State(StrEnum):
 
 
 TERMINAL = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED, State.EXPIRED})
+ACTIVE = frozenset(State) - TERMINAL
 #: States in which one worker holds the lease and may write.
 HELD = frozenset({State.RUNNING, State.PAUSING, State.CANCELLING})
+#: Its worker was asked to stop.
+STOPPING = frozenset({State.PAUSING, State.CANCELLING})
 #: States that a worker neither holds nor has finished: nothing runs, nothing is lost.
 PARKED = frozenset({State.QUEUED, State.RETRYING, State.PAUSED, State.WAITING})
 

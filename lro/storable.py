@@ -33,3 +33,8 @@ def is_text(value: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def cleaned(text: str) -> str:
+    """What of a text the database can store, and JSON can hold."""
+    return text.replace("\0", "�").encode(errors="replace").decode()

@@ -24,6 +24,7 @@ Entry = tuple[str, dict[str, Any]]
 
 #: What an appended event must carry along: small columns, so that a large input is not read again for each event.
 _DEFERRED = ("input", "result", "checkpoint", "input_digest")
+_CHUNK = 1000
 
 
 def append(operation_id: UUID, entries: Sequence[Entry], *, where: Q | None = None, **changes: Any) -> Operation | None:
@@ -43,6 +44,21 @@ def append(operation_id: UUID, entries: Sequence[Entry], *, where: Q | None = No
         return operation
 
 
+def append_all(operation_ids: Sequence[UUID], entry: Entry, *, where: Q, **changes: Any) -> list[Operation]:
+    """As `append`, the same to many, whose rows this transaction has locked; those that it was done to."""
+    kind, data = entry
+    operations = list[Operation]()
+    for start in range(0, len(operation_ids), _CHUNK):
+        chunk = operation_ids[start : start + _CHUNK]
+        mine = list(Operation.objects.filter(where, pk__in=chunk).values_list("pk", flat=True))
+        rows = Operation.objects.filter(pk__in=mine)
+        rows.update(last_sequence=F("last_sequence") + 1, updated_at=Now(), **changes)
+        appended = list(rows.defer(*_DEFERRED))
+        _insert_for_each(appended, kind, data)
+        operations += appended
+    return operations
+
+
 def begin(operation: Operation, entries: Sequence[Entry]) -> None:
     """The first events of an operation that was inserted in this very transaction."""
     operation.last_sequence = len(entries)
@@ -55,15 +71,27 @@ def begin_all(operations: Sequence[Operation], kind: str, data: dict[str, Any]) 
     for operation in operations:
         operation.last_sequence = 1
     Operation.objects.bulk_create(operations, batch_size=500)
+    _insert_for_each(operations, kind, data)
+
+
+def _insert_for_each(operations: Sequence[Operation], kind: str, data: dict[str, Any]) -> None:
+    """The newest event of each of these, the same for all."""
     Event.objects.bulk_create(
         [
-            Event(operation_id=operation.pk, root_id=operation.root_id, sequence=1, kind=kind, data=data)
-            for operation in operations
+            Event(
+                operation_id=row.pk,
+                root_id=row.root_id,
+                sequence=row.last_sequence,
+                kind=kind,
+                attempt=row.attempt,
+                data=data,
+            )
+            for row in operations
         ],
-        batch_size=1000,
+        batch_size=_CHUNK,
     )
     for row in operations:
-        hint = publisher.Hint(str(row.pk), str(row.root_id), row.owner_id, 1)
+        hint = publisher.Hint(str(row.pk), str(row.root_id), row.owner_id, row.last_sequence)
         transaction.on_commit(partial(publisher.publish, hint))
 
 

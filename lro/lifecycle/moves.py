@@ -43,6 +43,14 @@ def enter(
         return operation
 
 
+def enter_all(target: State, operation_ids: list[UUID], entry: Entry, where: Q, **changes: Any) -> list[Operation]:
+    """As `enter`, for many whose rows this transaction has locked; not into an ending, which parents are told of."""
+    kind, data = entry
+    legal = Q(state__in=sources(target)) & where
+    entry = kind, {**data, "state": target.value}
+    return journal.append_all(operation_ids, entry, where=legal, state=target, **changes)
+
+
 def ended() -> dict[str, Any]:
     retention = timedelta(days=conf().retention_days)
     return {**RELEASED, "finished_at": Now(), "expires_at": Now() + retention, "stop_requested_at": None}

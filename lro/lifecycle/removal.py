@@ -25,13 +25,13 @@ def remove(operation_ids: Iterable[UUID]) -> list[Resource] | None:
     """
     top = list(operation_ids)
     with transaction.atomic():
-        family = _family(top)
+        family = members(top)
         rows = Operation.objects.filter(pk__in=family)
         if rows.active().exists():
             return None
         # Children before parents, as every ending locks them. Once all are locked and ended, none can join them.
         locked = list(rows.order_by("-depth", "pk").select_for_update().only(*_REMEMBERED))
-        if not all(row.is_terminal for row in locked) or _family(top) != {row.pk for row in locked}:
+        if not all(row.is_terminal for row in locked) or members(top) != {row.pk for row in locked}:
             return None
         left = [*_files(family), *(_farewell(row) for row in locked)]
         Resource.objects.bulk_create(left, batch_size=500)
@@ -44,7 +44,8 @@ def discard_file(name: str) -> Resource:
     return Resource(kind=Kind.FILE, data={"name": name})
 
 
-def _family(top: list[UUID]) -> set[UUID]:
+def members(top: list[UUID]) -> set[UUID]:
+    """These operations and all their descendants."""
     family, generation = set[UUID](), Operation.objects.filter(pk__in=top)
     while members := set(generation.values_list("pk", flat=True)):
         family |= members

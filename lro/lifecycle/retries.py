@@ -11,10 +11,21 @@ from typing import Any
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import InterfaceError, OperationalError
 
-from ..exceptions import Fail, InvalidValue, ItemFailed, Retry
+from ..conf import conf
+from ..exceptions import Fail, InvalidValue, ItemFailed, Retry, UnknownOperation
+from ..storable import cleaned, storable
 
 #: Tried again, these would only fail again.
-PERMANENT = (ValidationError, PermissionDenied, InvalidValue, TypeError, AttributeError, NameError, ImportError)
+PERMANENT = (
+    ValidationError,
+    PermissionDenied,
+    InvalidValue,
+    UnknownOperation,
+    TypeError,
+    AttributeError,
+    NameError,
+    ImportError,
+)
 INFRASTRUCTURE = (OperationalError, InterfaceError, ConnectionError, TimeoutError)
 
 
@@ -49,7 +60,7 @@ def lost(message: str) -> Failure:
 def quarantined(crashes: int, worker: str, progress: dict[str, Any]) -> Failure:
     """What kills its process again and again is not tried on the next one."""
     message = f"Its worker process was lost {crashes} times in a row without a checkpoint between them."
-    last = {"worker": worker, "step": progress.get("step"), "current": progress.get("current")}
+    last = {"worker": worker, "step": str(progress.get("step") or "")[:200], "current": progress.get("current")}
     return Failure("quarantined", message, "lost", is_retryable=False, details=[last])
 
 
@@ -58,19 +69,39 @@ def timed_out(code: str, message: str) -> Failure:
 
 
 def classify(error: BaseException) -> Failure:
-    """What an exception out of `run` means for the operation."""
+    """What an exception out of `run` means for the operation, with nothing in it that cannot be stored."""
+    failure = _classified(error)
+    return replace(
+        failure,
+        code=cleaned(failure.code)[:100],
+        message=cleaned(failure.message)[:2_000],
+        details=_storable(failure.details),
+        traceback=cleaned(failure.traceback)[-20_000:],
+    )
+
+
+def _classified(error: BaseException) -> Failure:
     if isinstance(error, ItemFailed):
-        failure = classify(error.error)
+        failure = _classified(error.error)
         return replace(failure, details=[*failure.details, error.place])
-    text = "".join(traceback.format_exception(error))[-20_000:]
-    message = (str(error) or type(error).__name__)[:2_000].replace("\0", "�")
+    message = str(error) or type(error).__name__
     if isinstance(error, Fail):
         return Failure(error.code, message, "user", is_retryable=False, details=error.details)
     if isinstance(error, Retry):
         return Failure("retry_requested", message, "infrastructure", is_retryable=True, after=error.after)
     kind = "infrastructure" if isinstance(error, (*INFRASTRUCTURE, OSError, MemoryError)) else "user"
     code = "".join(f"_{c.lower()}" if c.isupper() else c for c in type(error).__name__).lstrip("_")
+    text = "".join(traceback.format_exception(error))
     return Failure(code, message, kind, is_retryable=not isinstance(error, PERMANENT), traceback=text)
+
+
+def _storable(details: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """An error that could not be written would look like the loss of its worker."""
+    try:
+        stored: list[dict[str, Any]] = storable(details, what="details", max_bytes=conf().event_max_bytes // 2)
+    except InvalidValue as error:
+        return [{"left_out": error.message}]
+    return stored
 
 
 def backoff(failures: int, *, base: float, cap: float, uniform: Any = random.uniform) -> timedelta:

@@ -24,7 +24,7 @@ from ..models import Attempt, Operation, Reject
 from ..states import PARKED, State
 from . import removal, retries
 from .leases import claimable, held_by
-from .moves import CANCELLED, REVOKED, close_attempt, ended, enter
+from .moves import CANCELLED, FAIL_PARENT, REVOKED, close_attempt, ended, enter
 from .retries import Failure
 
 # Submission and claim
@@ -161,7 +161,7 @@ def end_badly(held: Operation, failure: Failure, *, outcome: str = "failed", **c
 
 
 def wait(held: Operation, on_failure: str) -> Operation | None:
-    """End this attempt until the last child has ended; queued again at once where it just has."""
+    """End this attempt until the last child has ended, or fails it; queued again at once where one just has."""
     waited = {**REVOKED, "failures": 0, "crashes": 0}
     entries: list[Entry] = [("step", {"message": "It waits for its children."})]
     with transaction.atomic():
@@ -169,7 +169,7 @@ def wait(held: Operation, on_failure: str) -> Operation | None:
             State.WAITING,
             held.pk,
             entries,
-            Q(fence=held.fence, children_pending__gt=0),
+            Q(fence=held.fence, children_pending__gt=0) & ~_is_failed_by_a_child(on_failure),
             **waited,
             on_child_failure=on_failure,
         ) or enter(
@@ -208,7 +208,7 @@ def stop(held: Operation) -> Operation | None:
     return operation
 
 
-def release(held: Operation, reason: str, *, after: timedelta = timedelta()) -> Operation | None:
+def release(held: Operation, reason: str, *, after: timedelta = timedelta(), **changes: Any) -> Operation | None:
     """Give the operation back unharmed, as at a deploy or to go on later: it counts as no failure."""
     data = {"reason": reason, "delay_seconds": round(after.total_seconds(), 3)}
     with transaction.atomic():
@@ -220,6 +220,7 @@ def release(held: Operation, reason: str, *, after: timedelta = timedelta()) -> 
             **REVOKED,
             run_at=Now() + after,
             woken_at=None,
+            **changes,
         )
         if operation is not None:
             close_attempt(held, "interrupted")
@@ -271,12 +272,29 @@ def pause(operation_id: UUID, by: str) -> Operation:
 
 
 def resume(operation_id: UUID, by: str) -> Operation:
-    resumed: list[Entry] = [("resumed", {"by": by})]
-    waits = Q(state=State.PAUSED, children_pending__gt=0) & ~Q(on_child_failure="")
-    operation = enter(State.WAITING, operation_id, resumed, waits) or enter(
-        State.QUEUED, operation_id, resumed, Q(state=State.PAUSED), run_at=Now(), woken_at=Now()
+    entry: Entry = ("resumed", {"by": by})
+    operation = enter(State.WAITING, operation_id, [entry], WAITS) or enter(
+        State.QUEUED, operation_id, [entry], Q(state=State.PAUSED), **resumed()
     )
     return operation or _already(operation_id, {State.QUEUED, State.RUNNING, State.WAITING}, "resumed")
+
+
+def _is_failed_by_a_child(on_failure: str) -> Q:
+    """It need not wait for the others: the next attempt finds the one that failed."""
+    return Q(children_failed__gt=0) if on_failure == FAIL_PARENT else Q(pk=None)
+
+
+#: What is paused and goes on to wait for its children.
+WAITS = (
+    Q(state=State.PAUSED, children_pending__gt=0)
+    & ~Q(on_child_failure="")
+    & ~Q(on_child_failure=FAIL_PARENT, children_failed__gt=0)
+)
+
+
+def resumed() -> dict[str, Any]:
+    """The columns of what is queued by it; no worker could claim it in time while it was paused."""
+    return {"run_at": Now(), "woken_at": Now(), "claim_by": None}
 
 
 def retry_by_hand(operation_id: UUID, by: str, *, from_start: bool) -> Operation:
@@ -287,28 +305,29 @@ def retry_by_hand(operation_id: UUID, by: str, *, from_start: bool) -> Operation
         raise AlreadyActive from error
 
 
+def retried(by: str, *, from_start: bool = False) -> tuple[Entry, dict[str, Any]]:
+    """The event of a retry by hand, and the columns."""
+    changes: dict[str, Any] = {
+        "run_at": Now(),
+        "woken_at": Now(),
+        "failures": 0,
+        "crashes": 0,
+        "claim_by": None,
+        "deadline_at": None,
+        "result": None,
+        "error": None,
+        "finished_at": None,
+        "expires_at": None,
+        "fence": F("fence") + 1,
+        **(_FRESH if from_start else {}),
+    }
+    return ("retry.scheduled", {"by": by, "from": "start" if from_start else "checkpoint"}), changes
+
+
 def _retry_by_hand(operation_id: UUID, by: str, *, from_start: bool) -> Operation:
-    fresh = dict(_FRESH) if from_start else {}
-    data = {"by": by, "from": "start" if from_start else "checkpoint"}
+    entry, changes = retried(by, from_start=from_start)
     with transaction.atomic():
-        operation = enter(
-            State.QUEUED,
-            operation_id,
-            [("retry.scheduled", data)],
-            Q(state__in=[State.FAILED, State.CANCELLED]),
-            run_at=Now(),
-            woken_at=Now(),
-            failures=0,
-            crashes=0,
-            claim_by=None,
-            deadline_at=None,
-            result=None,
-            error=None,
-            finished_at=None,
-            expires_at=None,
-            fence=F("fence") + 1,
-            **fresh,
-        )
+        operation = enter(State.QUEUED, operation_id, [entry], Q(state__in=[State.FAILED, State.CANCELLED]), **changes)
         if operation is not None:
             _reopen(operation, from_start=from_start)
     return operation or _already(operation_id, {State.QUEUED}, "retried")
@@ -317,15 +336,20 @@ def _retry_by_hand(operation_id: UUID, by: str, *, from_start: bool) -> Operatio
 def _reopen(operation: Operation, *, from_start: bool) -> None:
     """Its parent counts it again; from the start, it has neither rejects nor children any more."""
     if operation.parent_id:
-        Operation.objects.filter(pk=operation.parent_id).update(
-            children_pending=F("children_pending") + 1,
-            children_failed=F("children_failed") - 1,
-            children_weight_done=F("children_weight_done") - operation.weight,
-        )
+        count_again(operation.parent_id, [operation.weight])
     if from_start:
         Reject.objects.filter(operation_id=operation.pk).delete()
         if removal.remove(operation.children.values_list("pk", flat=True)) is None:
             raise NotAllowedNow("Some of its children are still at work; try again when they have ended.")
+
+
+def count_again(parent_id: UUID, weights: list[float]) -> None:
+    """Of its children as many as have these weights had ended badly, and are at work again."""
+    Operation.objects.filter(pk=parent_id).update(
+        children_pending=F("children_pending") + len(weights),
+        children_failed=F("children_failed") - len(weights),
+        children_weight_done=F("children_weight_done") - sum(weights),
+    )
 
 
 def _already(operation_id: UUID, harmless: set[State], verb: str) -> Operation:

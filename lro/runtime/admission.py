@@ -5,24 +5,29 @@ Quotas are counted where they are asked for, under the lock of the owner's row: 
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import time
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
 from django.contrib.auth import get_user_model
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.db.models.functions import Now
 
 from ..conf import conf
-from ..exceptions import AlreadyActive, Overloaded, QuotaExceeded
+from ..exceptions import AlreadyActive, NotAllowedNow, Overloaded, QuotaExceeded, UnknownOperation
+from ..lifecycle import transitions
 from ..models import Operation
 from ..states import State
+from . import registry
 from .operations import OperationTask
 
 REJECT, REPLACE = "reject", "replace"
 _MINUTE = timedelta(minutes=1)
 _COUNT_SECONDS = 1.0
+_KEY_LENGTH = 255
 
 
 def admit(cls: type[OperationTask], owner: Any) -> None:
@@ -32,8 +37,7 @@ def admit(cls: type[OperationTask], owner: Any) -> None:
         raise Overloaded
     if getattr(owner, "pk", None) is None:
         return
-    get_user_model().objects.select_for_update(no_key=True).filter(pk=owner.pk).values_list("pk").first()
-    own = Operation.objects.filter(owner_id=owner.pk, parent=None)
+    own = _lock_own(owner.pk)
     if limits.max_submissions_per_minute:
         _refuse_over(
             limits.max_submissions_per_minute,
@@ -41,8 +45,26 @@ def admit(cls: type[OperationTask], owner: Any) -> None:
             "operations may be started in a minute",
             retry_after=60,
         )
-    if limits.max_active_per_owner:
-        _refuse_over(limits.max_active_per_owner, own.active(), "operations of one owner may be under way")
+    _refuse_more_active(own, cls)
+
+
+def admit_again(operation: Operation) -> None:
+    """Within the transaction that retries what had ended: it counts as active again. Raises `QuotaExceeded`."""
+    if operation.parent_id is None and operation.owner_id is not None:
+        with suppress(UnknownOperation):  # its code is gone: the attempt will say so
+            _refuse_more_active(_lock_own(operation.owner_id), registry.find(operation.name))
+
+
+def _lock_own(owner_id: Any) -> Any:
+    """The operations of one owner, whose number nobody else changes until this transaction ends."""
+    get_user_model().objects.select_for_update(no_key=True).filter(pk=owner_id).values_list("pk").first()
+    return Operation.objects.filter(owner_id=owner_id, parent=None)
+
+
+def _refuse_more_active(own: Any, cls: type[OperationTask]) -> None:
+    most = conf().max_active_per_owner
+    if most:
+        _refuse_over(most, own.active(), "operations of one owner may be under way")
     if cls.max_active_per_owner:
         rows = own.active().filter(name=cls.name)
         _refuse_over(cls.max_active_per_owner, rows, f"{cls.name} of one owner may be under way")
@@ -82,7 +104,10 @@ def flight(cls: type[OperationTask], prepared: dict[str, Any]) -> dict[str, Any]
     key = cls.flight_key(prepared) if cls.single_flight else None
     if key is None:
         return {}
-    return {"flight_key": f"{cls.name} {key}"[:255], "is_exclusive": cls.single_flight == REJECT}
+    named = f"{cls.name} {key}"
+    if len(named) > _KEY_LENGTH:  # cut, two resources would be one
+        named = f"{cls.name} {hashlib.sha256(key.encode()).hexdigest()}"
+    return {"flight_key": named, "is_exclusive": cls.single_flight == REJECT}
 
 
 def refuse_second(operation: Operation) -> None:
@@ -95,6 +120,26 @@ def refuse_second(operation: Operation) -> None:
 
 
 def replaced_by(operation: Operation) -> list[Any]:
-    """The operations that this one takes the place of."""
+    """The operations that this one takes the place of: of two that begin at once, the later one is left."""
     others = Operation.objects.active().filter(~Q(state=State.CANCELLING), flight_key=operation.flight_key)
-    return list(others.exclude(pk=operation.pk).exclude(root_id=operation.root_id).values_list("pk", flat=True))
+    earlier = others.filter(created_at__lt=operation.created_at)  # by the database's clock, as an id is by its maker's
+    return list(earlier.exclude(root_id=operation.root_id).values_list("pk", flat=True))
+
+
+def replace_forgotten() -> int:
+    """What a later operation takes the place of, where its process died before it had cancelled it.
+
+    What somebody retried by hand after that was recorded is left alone.
+    """
+    names = [cls.name for cls in registry.all_classes() if cls.single_flight == REPLACE]
+    earlier = {"created_at__gt": OuterRef("created_at"), "created_at__gte": OuterRef("run_at")}
+    later = Operation.objects.filter(
+        **earlier, state=State.QUEUED, attempt=0, name__in=names, flight_key=OuterRef("flight_key")
+    ).exclude(root_id=OuterRef("root_id"))
+    active = Operation.objects.active().exclude(state=State.CANCELLING).filter(flight_key__isnull=False)
+    done = 0
+    for operation_id in active.filter(Exists(later)).values_list("pk", flat=True)[: conf().batch_size]:
+        with suppress(NotAllowedNow):  # it ended meanwhile
+            transitions.cancel(operation_id, "a later operation, which takes its place")
+            done += 1
+    return done

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,7 +21,7 @@ from ..events.progress import Meter
 from ..exceptions import Interrupted, LeaseLost, Wait
 from ..lifecycle.leases import held_by
 from ..lifecycle.removal import discard_file
-from ..models import Artifact, Operation, Resource
+from ..models import Artifact, Event, Operation, Resource
 from ..storable import storable
 from . import fan_out, rejects, resources
 from .heartbeat import Heartbeat
@@ -40,6 +41,7 @@ class OperationContext:
         self.id = held.pk
         self.attempt = held.attempt
         self.owner_id = held.owner_id
+        self._sequence = held.last_sequence  # what this attempt knows to be written
         #: What the last checkpoint saved, or None at the very start.
         self.cursor: Any = held.checkpoint
         self.rejected: int = held.rejected
@@ -83,11 +85,20 @@ class OperationContext:
         self._append("step", {"step": name})
 
     def check(self) -> None:
-        """Raise `Interrupted` where the operation should stop, `LeaseLost` where it is no longer ours."""
-        if self._heartbeat.state is None:
+        """Raise `Interrupted` where the operation should stop, `LeaseLost` where it is no longer ours.
+
+        An error where what was said of the progress could not be stored.
+        """
+        if self._heartbeat.is_lost:
             raise LeaseLost
+        if self._heartbeat.refusal is not None:
+            raise self._heartbeat.refusal
         if self._heartbeat.must_stop:
             raise Interrupted
+
+    def check_progress(self) -> None:
+        """Raise an error where what was said of the progress cannot be stored."""
+        storable(self._meter.snapshot(), what="progress", max_bytes=conf().event_max_bytes)
 
     # Facts
 
@@ -238,11 +249,26 @@ class OperationContext:
 
     def _append(self, kind: str, *data: dict[str, Any]) -> None:
         self.check()
-        self._persevere(lambda: self._write(kind, *data))
+        tries = itertools.count()
+
+        def write() -> None:
+            if next(tries) == 0 or not self._is_written(kind, data):
+                self._write(kind, *data)
+
+        self._persevere(write)
+
+    def _is_written(self, kind: str, data: Sequence[dict[str, Any]]) -> bool:
+        """Whether the commit of these had gone through though its connection broke: nobody else tells such facts."""
+        facts = [storable(each, what="event", max_bytes=conf().event_max_bytes) for each in data]
+        mine = Event.objects.filter(operation_id=self.id, attempt=self.attempt, kind=kind, sequence__gt=self._sequence)
+        return [fact for fact in mine.values_list("data", flat=True) if fact in facts] == facts
 
     def _write(self, kind: str, *data: dict[str, Any], **changes: Any) -> None:
-        if journal.append(self.id, [(kind, each) for each in data], where=held_by(self._held.fence), **changes) is None:
+        entries = [(kind, each) for each in data]
+        operation = journal.append(self.id, entries, where=held_by(self._held.fence), **changes)
+        if operation is None:
             raise LeaseLost
+        self._sequence = operation.last_sequence
 
     def _commit(self, cursor: Any, number: int, save: Callable[[], object] | None) -> None:
         """The fenced update comes first, so that whoever lost the lease writes nothing."""
@@ -303,7 +329,7 @@ class OperationContext:
             try:
                 return write()
             except (OperationalError, InterfaceError) as error:
-                if connection.in_atomic_block or time.monotonic() > deadline or self._heartbeat.state is None:
+                if connection.in_atomic_block or time.monotonic() > deadline or self._heartbeat.is_lost:
                     raise
                 logger.warning("operation %s: a write failed and is tried again: %s", self.id, error)
                 connection.close()

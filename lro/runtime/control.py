@@ -7,12 +7,14 @@ from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
+from django.db import transaction
+
 from ..conf import conf
 from ..exceptions import NotAllowedNow, Problem, UnknownOperation
-from ..lifecycle import transitions
+from ..lifecycle import families, transitions
 from ..models import Operation
 from ..states import HELD, PARKED, State
-from . import fan_out, queueing, registry
+from . import admission, fan_out, queueing, registry
 
 #: In which states each verb does something.
 VERBS: dict[str, frozenset[State]] = {
@@ -60,17 +62,22 @@ def pause(operation_id: UUID, by: str) -> Operation:
 
 
 def resume(operation_id: UUID, by: str) -> Operation:
-    fan_out.refuse_while_stopping(operation_id)
-    operation = transitions.resume(operation_id, by)
-    fan_out.cascade("resume", operation_id, by)
-    return operation
+    return _awoken(families.resume(operation_id, by))
 
 
 def retry(operation_id: UUID, by: str, *, source: str = "checkpoint") -> Operation:
-    from_start = source == "start"
-    if not from_start and Operation.objects.filter(pk=operation_id, state__in=VERBS["retry"]).exists():
-        fan_out.cascade("retry", operation_id, by)  # first, so that the parent finds them at work again
-    return transitions.retry_by_hand(operation_id, by, from_start=from_start)
+    with transaction.atomic():
+        if (ended := Operation.objects.filter(pk=operation_id, state__in=VERBS["retry"]).first()) is not None:
+            admission.admit_again(ended)
+        family = families.retry(operation_id, by, from_start=source == "start")
+    return _awoken(family)
+
+
+def _awoken(family: list[Operation]) -> Operation:
+    operation, *children = family
+    for child in children:
+        queueing.wake(child)
+    return operation
 
 
 _ACTS: dict[str, Callable[..., Operation]] = {"cancel": cancel, "pause": pause, "resume": resume, "retry": retry}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 
 from asgiref.sync import async_to_sync
 from celery import current_app
@@ -14,9 +15,9 @@ from django.db.migrations.executor import MigrationExecutor
 from django.db.models.functions import Now
 
 from ..conf import conf
+from ..lifecycle import leases
 from ..models import Operation
-from ..states import State
-from . import resources
+from . import registry, resources
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +68,25 @@ def channel_layer() -> Finding:
 
 
 def waiting() -> Finding:
-    """A queue that does not move tells that no worker lives."""
-    old = conf().rewake_seconds * 2
-    rows = Operation.objects.filter(state=State.QUEUED, run_at__lt=Now()).annotate(now=Now()).order_by("run_at")
-    first = rows.first()
-    if first is not None and (seconds := (first.now - first.run_at).total_seconds()) > old:
-        remedy = "Start a worker: celery -A config worker, or make run."
-        return Finding("workers", f"an operation has waited {seconds:.0f} s for one", remedy)
+    """A queue that does not move tells that no worker lives; one that is only long does not."""
+    for queue in sorted({cls.queue for cls in registry.all_classes()}):
+        if (seconds := _stands_for(queue)) > 0:
+            remedy = f"Start a worker of the queue '{queue}': celery -A config worker, or make run."
+            return Finding("workers", f"an operation has waited {seconds:.0f} s for one", remedy)
     return Finding("workers")
+
+
+def _stands_for(queue: str) -> float:
+    """For how many seconds what could be claimed has waited, where for as long no attempt was made; else 0."""
+    since = Now() - timedelta(seconds=conf().rewake_seconds * 2)
+    mine = Operation.objects.filter(queue=queue)
+    due = mine.filter(leases.claimable(), run_at__lt=since).annotate(now=Now())
+    first = due.order_by("id").first()
+    if first is None or mine.held().filter(lease_expires_at__gt=Now()).exists():
+        return 0.0
+    if mine.filter(updated_at__gt=since, attempts__finished_at__gt=since).exists():
+        return 0.0
+    return float((first.now - first.run_at).total_seconds())
 
 
 def releases() -> Finding:

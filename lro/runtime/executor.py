@@ -18,7 +18,7 @@ from ..exceptions import Interrupted, LeaseLost, Snooze, Wait
 from ..lifecycle import leases, retries, transitions
 from ..models import Operation
 from ..states import State
-from ..storable import storable
+from ..storable import cleaned, storable
 from . import fan_out, queueing, registry, shutdown
 from .context import OperationContext
 from .heartbeat import Heartbeat
@@ -88,6 +88,7 @@ class Execution:
             task = registry.find(self.held.name)()
             result = task.run(self.context, **self.held.input)
             result = storable(result, what="result", max_bytes=conf().result_max_bytes)
+            self.context.check_progress()
             return lambda: self._succeed(result)
         except LeaseLost:
             return lambda: logger.info("operation %s: the lease was lost, another worker goes on", self.held.pk)
@@ -97,8 +98,8 @@ class Execution:
             policy = wait.on_failure
             return lambda: self._wait(policy)
         except Snooze as snooze:
-            reason, after = snooze.message, snooze.after
-            return lambda: transitions.stop(self.held) or self._give_back(reason, after=after)
+            reason, after = cleaned(snooze.message)[:2_000], snooze.after
+            return lambda: transitions.stop(self.held) or self._snooze(reason, after)
         except Exception as error:  # an error of the author's code becomes a row
             failure = retries.classify(error)
             logger.warning("operation %s: attempt %d ended: %s", self.held.pk, self.held.attempt, failure.message)
@@ -122,8 +123,12 @@ class Execution:
                 logger.warning("operation %s: its outcome is written again: %s", self.held.pk, error)
                 time.sleep(0.2)
 
-    def _give_back(self, reason: str, *, after: timedelta = timedelta()) -> object:
-        operation = transitions.release(self.held, reason, after=after)
+    def _snooze(self, reason: str, after: timedelta) -> object:
+        """Bad endings before and after it are not in a row."""
+        return self._give_back(reason, after=after, failures=0, crashes=0)
+
+    def _give_back(self, reason: str, *, after: timedelta = timedelta(), **changes: Any) -> object:
+        operation = transitions.release(self.held, reason, after=after, **changes)
         if operation is not None and not after:
             queueing.wake_now(operation)  # not by a thread: this process may be gone before it comes to it
         return operation

@@ -11,16 +11,16 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
-from django.db.models import Exists, F, FloatField, OuterRef, Q, Sum, UUIDField, Value
+from django.db.models import Exists, F, FloatField, OuterRef, Sum, UUIDField, Value
 from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Cast, Coalesce
 
 from ..conf import conf
 from ..events import journal
 from ..exceptions import Fail, NotAllowedNow
-from ..lifecycle import moves, transitions
+from ..lifecycle import families, moves, transitions
 from ..models import Operation, Reject
-from ..states import HELD, State
+from ..states import HELD, TERMINAL, State
 from . import queueing, registry, submission
 
 logger = logging.getLogger(__name__)
@@ -29,8 +29,9 @@ _CHUNK = 500
 #: How many siblings a process stops before it is free again for its own work.
 _AT_ONCE = 50
 #: Parents in these states take their children along.
-_STOPS = (State.CANCELLING, State.CANCELLED, State.FAILED, State.EXPIRED)
-_PAUSES = (State.PAUSING, State.PAUSED)
+_TAKE_ALONG = {"cancel": families.STOPS, "pause": families.PAUSES}
+#: Children that are asked for nothing more.
+_ASKED = {"cancel": frozenset({State.CANCELLING}), "pause": families.PAUSES | {State.CANCELLING}}
 
 
 class Spawner:
@@ -79,16 +80,19 @@ class Spawner:
 
 
 def gathered(held: Operation, on_failure: str) -> list[Operation] | None:
-    """The children in the order in which they were asked for; None while some are still at work."""
+    """The children in the order in which they were asked for; None while some are still at work.
+
+    Raises `Fail` for the first one that did not succeed, where that is to fail the parent, whoever is still at work.
+    """
     if on_failure not in POLICIES:
         raise ValueError(f"on_failure is one of {', '.join(POLICIES)}, not {on_failure!r}")
     children = Operation.objects.filter(parent_id=held.pk).order_by("child_index")
-    if children.active().exists():
-        return None
-    failed = children.exclude(state=State.SUCCEEDED)
+    failed = children.filter(state__in=TERMINAL - {State.SUCCEEDED})
     if on_failure == moves.FAIL_PARENT and (first := failed.first()) is not None:
         failure = moves.child_failed(first)
         raise Fail(failure.code, failure.message, failure.details)
+    if children.active().exists():
+        return None
     return list(children.filter(state=State.SUCCEEDED) if on_failure == "ignore" else children)
 
 
@@ -126,45 +130,29 @@ def follow_up(child: Operation) -> None:
         return
     if parent.state == State.QUEUED and parent.woken_at is None:
         queueing.wake_now(parent)
-    elif parent.state in _STOPS:
+    elif parent.state in families.STOPS:
         cascade("cancel", parent.pk, "its parent", at_most=_AT_ONCE)  # the reconciler does the rest
         follow_up(parent)
 
 
 def cascade(verb: str, parent_id: UUID, by: str, *, at_most: int | None = None) -> None:
-    """Do to the children what was done to their parent; each in a transaction of its own, the parent came first."""
-    states = {"cancel": ~Q(state=State.CANCELLING), "pause": ~Q(state__in=[*_PAUSES, State.CANCELLING])}
-    children = Operation.objects.filter(parent_id=parent_id)
-    if verb == "resume":
-        children = children.filter(state__in=_PAUSES)
-    elif verb == "retry":
-        children = children.filter(state__in=[State.FAILED, State.CANCELLED])
-    else:
-        children = children.active().filter(states[verb])
+    """Cancel or pause the children as their parent; each in a transaction of its own, the parent came first."""
+    children = Operation.objects.active().filter(parent_id=parent_id).exclude(state__in=_ASKED[verb])
     for child_id in list(children.order_by("child_index").values_list("pk", flat=True)[:at_most]):
         _do(verb, child_id, by)
         cascade(verb, child_id, by, at_most=at_most)
 
 
-def refuse_while_stopping(parent_id: UUID) -> None:
-    """Raise `NotAllowedNow` while a pause is under way below: who stops later would stay so, and keep its parent."""
-    parents = list(Operation.objects.filter(pk=parent_id, state=State.PAUSED).values_list("pk", flat=True))
-    while parents:
-        below = dict(Operation.objects.filter(parent_id__in=parents, state__in=_PAUSES).values_list("pk", "state"))
-        if State.PAUSING in below.values():
-            raise NotAllowedNow("Some of its children are still stopping; resume it when they are paused.")
-        parents = list(below)
-
-
 def _do(verb: str, operation_id: UUID, by: str) -> bool:
+    """Whether it was done: not where the child ended meanwhile, or its parent was resumed or retried."""
     try:
-        if verb == "retry":
-            operation = transitions.retry_by_hand(operation_id, by, from_start=False)
-        else:
+        with transaction.atomic():
             operation = getattr(transitions, verb)(operation_id, by)
-    except NotAllowedNow:  # it ended meanwhile
+            parent = Operation.objects.select_for_update().filter(pk=operation.parent_id)
+            if not parent.filter(state__in=_TAKE_ALONG[verb]).exists():
+                raise NotAllowedNow("Its parent goes on.")
+    except NotAllowedNow:
         return False
-    queueing.wake(operation)
     return True
 
 
@@ -173,16 +161,17 @@ def _do(verb: str, operation_id: UUID, by: str) -> bool:
 
 def stop_families() -> int:
     """Children whose parent was stopped and that still go on."""
-    return _spread("cancel", _STOPS, ~Q(state=State.CANCELLING))
+    return _spread("cancel")
 
 
 def pause_families() -> int:
     """Children whose parent was paused and that still go on."""
-    return _spread("pause", _PAUSES, ~Q(state__in=[*_PAUSES, State.CANCELLING]))
+    return _spread("pause")
 
 
-def _spread(verb: str, parents: Iterable[State], where: Q) -> int:
-    rows = Operation.objects.active().filter(where, parent__state__in=parents).values_list("pk", flat=True)
+def _spread(verb: str) -> int:
+    children = Operation.objects.active().exclude(state__in=_ASKED[verb])
+    rows = children.filter(parent__state__in=_TAKE_ALONG[verb]).values_list("pk", flat=True)
     return sum(_do(verb, pk, "its parent") for pk in rows[: conf().batch_size])
 
 

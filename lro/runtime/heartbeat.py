@@ -13,9 +13,10 @@ from django.db import DatabaseError, InterfaceError, close_old_connections, conn
 
 from ..conf import conf
 from ..events.progress import Meter
+from ..exceptions import InvalidValue
 from ..lifecycle import leases, transitions
 from ..models import Operation
-from ..states import State
+from ..states import STOPPING, State
 from . import fan_out, shutdown
 
 logger = logging.getLogger(__name__)
@@ -30,15 +31,24 @@ class Heartbeat:
 
     def __init__(self, held: Operation, meter: Meter) -> None:
         self.state: State | None = State.RUNNING
+        #: Why the progress could not be written: the author hears of it, and the lease is renewed without.
+        self.refusal: Exception | None = None
         self._held, self._meter = held, meter
         self._stopping, self._stopped = threading.Event(), threading.Event()
-        self._last_beat = time.monotonic()
+        self._last_beat, self._self_fence_seconds = time.monotonic(), conf().self_fence_seconds
+        self._patience_seconds = conf().heartbeat_seconds / 2
         self._grace_ends_at: float | None = None
         self._rolled_up_at = 0.0
 
     @property
+    def is_lost(self) -> bool:
+        """Whether the lease is, or may be: the thread itself can hang, where the database does not answer."""
+        return self.state is None or time.monotonic() - self._last_beat > self._self_fence_seconds
+
+    @property
     def must_stop(self) -> bool:
-        return self.state is not State.RUNNING or shutdown.is_asked()
+        is_asked = self.state is not State.RUNNING or shutdown.is_asked()
+        return is_asked or self.refusal is not None or self.is_lost
 
     def start(self) -> None:
         _Pacemaker.free().take(self)
@@ -56,7 +66,7 @@ class Heartbeat:
             self._end_a_grace()
             if self._meter.is_dirty or silence >= settings.heartbeat_seconds:
                 self._beat()
-            if time.monotonic() - self._last_beat > settings.self_fence_seconds:
+            if self.is_lost:
                 self.state = None
 
     def end(self) -> None:
@@ -70,11 +80,12 @@ class Heartbeat:
             transitions.stop(self._held)
             self.state = None
         except (DatabaseError, InterfaceError) as error:
-            logger.warning("operation %s: its cancel is finished at the next beat: %s", self._held.pk, error)
+            logger.warning("operation %s: its stop is finished at the next beat: %s", self._held.pk, error)
             connection.close()
 
-    def _hear_cancel(self) -> None:
-        if self.state is State.CANCELLING and self._grace_ends_at is None:
+    def _hear_stop(self, before: State | None) -> None:
+        """A cancel has a grace of its own, also after a pause."""
+        if self.state is not before and self.state in STOPPING:
             left = self._held.cancel_grace - leases.asked_to_stop_for(self._held.pk)
             self._grace_ends_at = time.monotonic() + left.total_seconds()
 
@@ -85,16 +96,22 @@ class Heartbeat:
             fan_out.roll_up(self._held.parent_id)
 
     def _beat(self) -> None:
+        before, began = self.state, time.monotonic()
         try:
             close_old_connections()
             with transaction.atomic():
-                if not leases.lock(self._held.pk):
-                    return  # a batch is being written; waiting for it would put older progress over its own
-                progress = self._meter.snapshot() if self._meter.is_dirty else None
+                is_free = leases.lock(self._held.pk)
+                if not is_free and began - self._last_beat < self._patience_seconds:
+                    return  # a batch is being written, which tells the progress itself
+                # One batch after the other may never leave the row free at the right moment: then it is waited for,
+                # without a progress, as that would be older than the batch's own.
+                progress = self._meter.snapshot() if is_free and self._meter.is_dirty else None
                 self.state = leases.renew(self._held.pk, self._held.fence, progress)
-            self._last_beat = time.monotonic()
-            self._hear_cancel()
+            self._last_beat = began  # the lease counts from when it was renewed, not from when that was heard
+            self._hear_stop(before)
             self._roll_up()
+        except (InvalidValue, TypeError, ValueError, ArithmeticError) as error:
+            self.refusal = error
         except (DatabaseError, InterfaceError) as error:  # tried again at the next beat, until the self-fence
             logger.warning("operation %s: a heartbeat failed: %s", self._held.pk, error)
             connection.close()

@@ -34,7 +34,7 @@ class OperationTask:
     attempt_timeout: ClassVar[float | None] = None
     max_stall: ClassVar[float | None] = None
     deadline: ClassVar[float | None] = None
-    #: Seconds after a cancel in which `run` may stop by itself; then its process is killed.
+    #: Seconds after a cancel or a pause in which `run` may stop by itself; then its process is killed.
     cancel_grace: ClassVar[float | None] = None
     #: How many of one owner may be under way at once; None leaves it to the project's `MAX_ACTIVE_PER_OWNER`.
     max_active_per_owner: ClassVar[int | None] = None

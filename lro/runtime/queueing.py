@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import logging
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from celery import current_app
 from django.db import DatabaseError, InterfaceError, connection
+from django.db.models import Q
 from django.db.models.functions import Now
 
 from ..events.outbox import Outbox
 from ..lifecycle import leases
 from ..models import Operation
 from ..states import State
+from . import registry
 
 logger = logging.getLogger(__name__)
 _CANDIDATES = 5
+#: What no worker knew for so long is known to none, and somebody has to say so.
+_KNOWN_WITHIN = timedelta(hours=1)
 
 
 def wake(operation: Operation) -> None:
@@ -49,8 +54,13 @@ def of(operation_id: UUID) -> str | None:
 
 
 def due(queue: str | None) -> list[UUID]:
-    """The oldest operations of the queue that could be claimed now; a few, as others are after the first too."""
-    rows = Operation.objects.filter(leases.claimable(), queue=queue)
+    """The oldest operations of the queue that could be claimed now; a few, as others are after the first too.
+
+    While versions change, what this one does not know is left to workers that do.
+    """
+    names = [cls.name for cls in registry.all_classes()]
+    is_mine = Q(name__in=names) | Q(run_at__lt=Now() - _KNOWN_WITHIN)
+    rows = Operation.objects.filter(leases.claimable(), is_mine, queue=queue)
     return list(rows.order_by("id").values_list("pk", flat=True)[:_CANDIDATES])
 
 

@@ -6,20 +6,20 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from django.core.exceptions import ImproperlyConfigured
-from django.db import DatabaseError, InterfaceError, close_old_connections, connection
-from django.db.models import DateTimeField, ExpressionWrapper, F, Min, Q
+from django.db import DatabaseError, InterfaceError, OperationalError, close_old_connections, connection
+from django.db.models import DateTimeField, ExpressionWrapper, F, Max, Min, Q
 from django.db.models.functions import Now
 
 from ..conf import conf
 from ..lifecycle import leases, retries, transitions
 from ..models import Duty, Operation
-from ..states import HELD, State, sources
-from . import fan_out, pruner, queueing, resources
+from ..states import HELD, STOPPING, State, sources
+from . import admission, fan_out, pruner, queueing, resources
 
 logger = logging.getLogger(__name__)
 #: One duty's turn; the answer is how often it did something.
@@ -28,10 +28,22 @@ _SOON = 0.1
 
 
 def reconcile(duties: Sequence[Work] | None = None) -> dict[str, int]:
-    """One round of these duties, or of all; how often each did something."""
-    done = {duty.__name__: _do(duty) for duty in (DUTIES + CHORES if duties is None else duties)}
+    """One round of these duties, or of all; how often each did something.
+
+    One that raises does not keep the others from their turn: the first error is raised when all had it.
+    """
+    done, errors = dict[str, int](), list[Exception]()
+    for duty in DUTIES + CHORES if duties is None else duties:
+        try:
+            done[duty.__name__] = _do(duty)
+        except (OperationalError, InterfaceError):
+            raise  # the database is away, for the others too
+        except Exception as error:
+            errors.append(error)
     if any(done.values()):
         logger.info("reconciled: %s", ", ".join(f"{name} {count}" for name, count in done.items() if count))
+    if errors:
+        raise errors[0]
     return done
 
 
@@ -57,15 +69,15 @@ def rescue_expired() -> int:
 
 
 def stop_unheard() -> int:
-    """Operations that did not listen to a cancel within the grace: they are fenced off."""
-    unheard = Operation.objects.filter(state=State.CANCELLING, stop_requested_at__lt=Now() - F("cancel_grace"))
+    """Operations that did not listen to a cancel or a pause within the grace: they are fenced off."""
+    unheard = Operation.objects.filter(state__in=STOPPING, stop_requested_at__lt=Now() - F("cancel_grace"))
     return sum(_settle(transitions.stop(operation)) for operation in unheard[: conf().batch_size])
 
 
 def time_out() -> int:
     """Attempts that take too long, or have made no progress for too long."""
     late = Q(attempt_ends_at__lt=Now()) | Q(stalls_at__lt=Now())
-    rows = Operation.objects.filter(late, state=State.RUNNING).annotate(is_late=Q(attempt_ends_at__lt=Now()))
+    rows = Operation.objects.filter(late, state__in=HELD).annotate(is_late=Q(attempt_ends_at__lt=Now()))
     return sum(_time_out(operation) for operation in rows[: conf().batch_size])
 
 
@@ -105,6 +117,7 @@ DUTIES: list[Work] = [
     fan_out.stop_families,
     fan_out.pause_families,
     fan_out.join_forgotten,
+    admission.replace_forgotten,
     wake_forgotten,
 ]
 #: These call what authors wrote and delete files: in a thread of their own, as no rescue may wait for that.
@@ -137,7 +150,13 @@ def _rescue(operations: list[Operation], message: str) -> int:
 
 def _wake(forgotten: Any, queue: str) -> int:
     wanted = max(0, conf().batch_size - queueing.length(queue))
-    return sum(map(queueing.wake_now, forgotten.filter(queue=queue).order_by("id")[:wanted]))
+    deadline = time.monotonic() + conf().reconcile_seconds
+    woken = 0
+    for operation in forgotten.filter(queue=queue).order_by("id")[:wanted]:
+        woken += queueing.wake_now(operation)
+        if time.monotonic() > deadline:
+            break  # a broker that stalls takes seconds for each, and no rescue may wait for that
+    return woken
 
 
 def _settle(operation: Operation | None) -> bool:
@@ -176,7 +195,7 @@ def _requeue(operation_id: UUID) -> bool:
     operation = transitions.requeue(operation_id)
     if operation is None:
         return False
-    queueing.send(operation)
+    queueing.wake(operation)
     return True
 
 
@@ -232,12 +251,13 @@ def _seconds_until_due() -> float:
     held, parked = Q(state__in=HELD), Q(state__in=[State.QUEUED, State.RETRYING])
     dates = Operation.objects.active().aggregate(
         to_run=Min("run_at", filter=parked & Q(run_at__gt=Now())),
-        to_end_grace=Min(ends_of_grace, filter=Q(state=State.CANCELLING)),
+        to_end_grace=Min(ends_of_grace, filter=Q(state__in=STOPPING)),
         to_end_attempt=Min("attempt_ends_at", filter=held),
         to_stall=Min("stalls_at", filter=held),
         to_claim=Min("claim_by", filter=Q(claim_by__gt=Now())),
         to_end=Min("deadline_at"),
+        now=Max(Now()),  # by another clock that is ahead, all would be due already, again and again
     )
-    now = datetime.now(UTC)  # another clock than the database's: it only times the next look
+    now = dates.pop("now")
     pauses = [(date - now).total_seconds() for date in dates.values() if date is not None]
     return float(max(_SOON, min([conf().reconcile_seconds, *pauses])))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, InterfaceError, OperationalError, transaction
 from django.db.models.functions import Now
 from django.http import QueryDict
 from rest_framework.exceptions import PermissionDenied, ValidationError
@@ -55,6 +55,8 @@ def submit(name: str, data: Any, owner: Any, *, idempotency_key: str | None = No
     prepared = cls.prepare(valid, owner)
     try:
         submission = _record(cls, prepared, owner, idempotency_key)
+    except (OperationalError, InterfaceError):
+        raise  # its COMMIT may have gone through, and the operation that is there needs what was prepared
     except BaseException:
         cls.discard(prepared)
         raise

@@ -15,7 +15,7 @@ from unittest import mock
 from django.db import connection
 
 from ..events import journal, publisher
-from ..lifecycle import removal, transitions
+from ..lifecycle import families, removal, transitions
 from ..runtime import control, executor, fan_out, pruner, queueing, reconciler, resources, submission
 from ..runtime.context import OperationContext
 from ..runtime.item_batch import Batch
@@ -27,6 +27,7 @@ _OWNERS: tuple[Any, ...] = (
     control,
     journal,
     transitions,
+    families,
     removal,
     queueing,
     fan_out,

@@ -8,8 +8,9 @@ from uuid import UUID
 
 from django.http import Http404
 
+from ..exceptions import UnknownOperation
 from ..models import Operation
-from ..runtime import control, pruner
+from ..runtime import control, pruner, registry
 
 _PERMISSION = {"cancel": "cancel", "pause": "pause", "resume": "pause", "retry": "retry", "delete": "delete"}
 VERBS = frozenset(_PERMISSION)
@@ -55,6 +56,16 @@ def may(user: Any, verb: str, owner_id: Any) -> bool:
     return bool(owner_id == user.pk or user.has_perm(f"lro.{_PERMISSION[verb]}_operation"))
 
 
+def _may_go_on_with(user: Any, verb: str, operation: Operation) -> bool:
+    """Whoever may not start it any more may not have it go on; unless they may do this to everybody's."""
+    name = Operation.objects.filter(pk=operation.root_id).values_list("name", flat=True).first()
+    try:
+        permission = registry.find(name or operation.name).permission
+    except UnknownOperation:  # its code is gone: the attempt will say so
+        permission = None
+    return permission is None or user.has_perm(permission) or may(user, verb, None)
+
+
 def delete(user: Any, operation_id: UUID | str) -> None:
     """Delete a finished operation with its descendants and files. Raises `Http404` and `NotAllowedNow`."""
     operation = visible_operation(user, operation_id)
@@ -66,7 +77,8 @@ def delete(user: Any, operation_id: UUID | str) -> None:
 def act(user: Any, verb: str, operation_id: UUID | str, **options: Any) -> Operation:
     """Do `verb` for `user`. Raises `Http404` and `NotAllowedNow`."""
     operation = visible_operation(user, operation_id)
-    if not may(user, verb, operation.owner_id):
+    is_going_on = verb in ("resume", "retry")
+    if not may(user, verb, operation.owner_id) or (is_going_on and not _may_go_on_with(user, verb, operation)):
         raise Http404("There is no such operation.")
     control.act(verb, operation.pk, user.get_username(), **options)
     return visible_operation(user, operation.pk)

@@ -76,11 +76,13 @@ class Conversation:
     async def welcome(self, identity: Identity) -> Frame:
         """Begin, or go on, as this user."""
         rights = await read(Rights.of, identity.user)
-        if self._watch is not None:
-            self._watch.cancel()
         if self._follower is None:
             self._follower = Follower(rights, self._send)
             self._follower.start()
+        else:  # whoever comes with a new token again and again would put off the regular review for ever
+            await self._follower.review(rights)
+        if self._watch is not None:
+            self._watch.cancel()
         self._watch = asyncio.create_task(self._watch_over(self._follower, identity))
         body = {"user": identity.user.get_username(), "expires_at": payloads.time(identity.expires_at)}
         return Frame("ready", body)

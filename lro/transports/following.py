@@ -206,15 +206,17 @@ class Follower:
 
     async def _join(self, join: _Join) -> None:
         target = join.target
-        rows = await read(lambda: list(target.rows(self.rights.user)[:PAGE]))
+        rows = await read(target.page, self.rights.user)
         is_found = bool(rows) or not target.id
         if not is_found and join.is_new:
             self.unsubscribe(target)
         _answer(join, is_found)
         if not is_found:
             return
-        for row in rows:
-            await self._introduce(row, join)
+        while rows:
+            for row in rows:
+                await self._introduce(row, join)
+            rows = await read(target.page, self.rights.user, rows[-1].pk) if target.has_more(rows) else []
         await self._send(Frame("caught_up", target.as_body()))
 
     async def _introduce(self, row: Operation, join: _Join) -> None:

@@ -52,6 +52,7 @@ REFUSALS: dict[str, str] = {
     "not_found": "There is nothing of this kind that the user may see.",
     "not_allowed_now": "The operation's state does not allow it.",
     "already_active": "Another operation is at work on the same thing.",
+    "quota_exceeded": "Of a retry: the owner has too many operations under way.",
     "too_many_subscriptions": "One socket has at most 50.",
     "server_error": "The server could not do it; it may be tried again.",
     "forbidden_origin": "The socket is closed with 4403.",

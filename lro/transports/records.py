@@ -68,6 +68,15 @@ class Target:
         roots = visible.filter(parent=None)  # who wants the children follows their root
         return (roots.filter(owner=user) if self.kind == "mine" else roots).active()
 
+    def page(self, user: Any, before: UUID | None = None) -> list[Operation]:
+        """The newest of them, older than this one."""
+        rows = self.rows(user).order_by("-pk")
+        return list((rows if before is None else rows.filter(pk__lt=before))[:PAGE])
+
+    def has_more(self, page: list[Operation]) -> bool:
+        """Whether another page is worth asking for: of everybody's operations the newest are enough."""
+        return len(page) == PAGE and self.kind != "all"
+
 
 def after(cursors: Mapping[str, int]) -> tuple[list[Event], dict[UUID, Operation]]:
     """A page of the events after these sequences by operation, and the rows of those whose lifecycle went on.

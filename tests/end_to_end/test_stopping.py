@@ -30,13 +30,16 @@ def await_running(stack: Stack, identifier: str) -> int:
     return int(stack.operation(identifier).worker.rsplit("/", 1)[1])
 
 
-def test_what_does_not_listen_to_a_cancel_is_killed_after_its_grace_and_its_worker_lives_on(drained: Stack) -> None:
+@pytest.mark.parametrize(("verb", "ends"), [("cancel", "cancelled"), ("pause", "paused")])
+def test_what_does_not_listen_to_a_stop_is_killed_after_its_grace_and_its_worker_lives_on(
+    drained: Stack, verb: str, ends: str
+) -> None:
     identifier = start(drained, "probe.deaf", seconds=600)
     worker, process = drained.pid("worker1"), await_running(drained, identifier)
     client = drained.client()
-    client.post(f"/operations/{identifier}/cancel")
+    client.post(f"/operations/{identifier}/{verb}")
     until(lambda: not leases.is_alive(process), what="its process is gone")
-    assert drained.operation(identifier).state == "cancelled"
+    assert drained.operation(identifier).state == ends
     assert drained.pid("worker1") == worker
     assert drained.await_end(start(drained, "probe.counts", to=3)).state == "succeeded"
 

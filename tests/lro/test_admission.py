@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 from rest_framework.test import APIClient
 
 from lro.exceptions import AlreadyActive, Overloaded, Problem, QuotaExceeded
@@ -44,6 +44,38 @@ class TestAQuota:
         executor.execute(first.pk)
         submit(alice)
         assert Operation.objects.filter(owner=alice).count() == 3
+
+    def test_of_active_operations_is_not_got_round_by_retries(self, alice: Any, settings: Any) -> None:
+        settings.LRO = {**settings.LRO, "MAX_ACTIVE_PER_OWNER": 1}
+        ended = []
+        for _ in range(2):
+            ended.append(submit(alice))
+            control.act("cancel", ended[-1].pk, "alice")
+        client = APIClient()
+        client.force_authenticate(alice)
+        answers = [client.post(f"/operations/{one.pk}/retry") for one in ended]
+        assert [answer.status_code for answer in answers] == [200, 429]
+        assert (answers[1].json()["code"], answers[1]["Retry-After"]) == ("quota_exceeded", "5")
+        assert [state(one) for one in ended] == ["queued", "cancelled"]
+        assert client.post(f"/operations/{ended[0].pk}/retry").status_code == 200, "a repeat is harmless"
+        executor.execute(ended[0].pk)
+
+    def test_of_one_class_is_not_got_round_by_retries(self, alice: Any) -> None:
+        first = submit(alice, "replaces", thing="a")
+        control.act("cancel", first.pk, "alice")
+        for thing in "bcd":
+            submit(alice, "replaces", thing=thing)
+        with pytest.raises(QuotaExceeded, match=r"At most 3 probe\.replaces"):
+            control.act("retry", first.pk, "alice")
+
+    def test_of_active_operations_lets_the_children_of_a_family_be_retried(self, alice: Any, settings: Any) -> None:
+        settings.LRO = {**settings.LRO, "MAX_ACTIVE_PER_OWNER": 1}
+        parent = submit(alice, "splits", child="probe.counts", inputs=[{"to": 1}] * 2)
+        executor.execute(parent.pk)
+        child = parent.children.first()
+        control.act("cancel", child.pk, "alice")
+        control.act("retry", parent.pk, "alice")
+        assert {row.state for row in parent.children.all()} == {"queued"}
 
     def test_of_submissions_in_a_minute_counts_what_has_ended_too(self, alice: Any, settings: Any) -> None:
         settings.LRO = {**settings.LRO, "MAX_SUBMISSIONS_PER_MINUTE": 1}
@@ -179,6 +211,13 @@ class TestASingleFlight:
         executor.execute(first.pk)
         submit(alice, "gives-way", thing="x")
 
+    def test_tells_resources_apart_whose_long_names_begin_alike(self, alice: Any) -> None:
+        first, second = (submit(alice, "gives-way", thing="x" * 300 + end) for end in "ab")
+        with pytest.raises(AlreadyActive):
+            submit(alice, "gives-way", thing="x" * 300 + "a")
+        for one in (first, second):
+            executor.execute(one.pk)
+
     def test_that_rejects_does_so_at_the_same_instant_and_for_a_retry(self, alice: Any) -> None:
         def one(_: int) -> int:
             try:
@@ -211,6 +250,28 @@ class TestASingleFlight:
         executor.execute(newest.pk)
         assert (state(running), state(newest)) == ("cancelled", "succeeded")
 
+    def test_that_replaces_leaves_the_later_one_of_two_that_came_at_once(
+        self, alice: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        begin, begun = submission._begin, list[Any]()
+        monkeypatch.setattr(submission, "_begin", lambda *of: begun.append(of))
+        first, second = (submit(alice, "replaces", thing="x") for _ in range(2))
+        for late in begun:  # both are recorded before either takes the other's place
+            begin(*late)
+        assert (state(first), state(second)) == ("cancelled", "queued")
+
+    def test_that_replaces_does_so_though_its_process_died_before_it_came_to_it(
+        self, alice: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(submission, "_begin", lambda *of: None)
+        paused, other = submit(alice, "replaces", thing="x"), submit(alice, "replaces", thing="y")
+        control.act("pause", paused.pk, "alice")
+        newest = submit(alice, "replaces", thing="x")
+        assert (admission.replace_forgotten(), admission.replace_forgotten()) == (1, 0)
+        assert (state(paused), state(other), state(newest)) == ("cancelled", "queued", "queued")
+        control.act("retry", paused.pk, "alice")
+        assert admission.replace_forgotten() == 0, "somebody wants it all the same"
+
     def test_does_not_let_a_family_stand_in_its_own_way(self, alice: Any) -> None:
         parent = submit(alice, "splits", child="probe.queues-up", inputs=[{"thing": "x"}] * 2)
         executor.execute(parent.pk)
@@ -218,6 +279,29 @@ class TestASingleFlight:
             executor.execute(child.pk)
         executor.execute(parent.pk)
         assert state(parent) == "succeeded"
+
+
+@pytest.mark.parametrize("is_committed", [True, False])
+def test_what_was_prepared_is_kept_where_nobody_knows_whether_the_operation_was_recorded(
+    alice: Any, monkeypatch: pytest.MonkeyPatch, is_committed: bool
+) -> None:
+    discarded: list[Any] = []
+    commit = connection._commit  # type: ignore[attr-defined]
+
+    def break_off() -> None:
+        if is_committed:
+            commit()
+        connection.close()
+        raise OperationalError("the server closed the connection")
+
+    monkeypatch.setattr(registry.find("probe.counts"), "discard", classmethod(lambda cls, of: discarded.append(of)))
+    with monkeypatch.context() as broken:
+        broken.setattr(connection, "_commit", break_off)
+        with pytest.raises(OperationalError):
+            submit(alice, key="k")
+    assert Operation.objects.exists() == is_committed
+    assert discarded == []
+    assert submit(alice, key="k") == Operation.objects.get()
 
 
 @pytest.fixture

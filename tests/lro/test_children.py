@@ -230,7 +230,7 @@ class TestAFamily:
         held = transitions.claim(children(parent)[0].pk, "w")
         assert held
         control.act("pause", parent.pk, "alice")
-        with pytest.raises(NotAllowedNow, match="Some of its children are still stopping"):
+        with pytest.raises(NotAllowedNow, match="Some of its children have not stopped yet"):
             control.act("resume", parent.pk, "alice")
         assert fresh(parent).state == "paused"
         transitions.stop(held)

@@ -50,3 +50,14 @@ def test_two_chores_cannot_share_a_name(dust: list[str]) -> None:
     sweep_dust.__module__ = "another.app"
     with pytest.raises(ImproperlyConfigured, match=r"two duties 'sweep_dust': in another\.app"):
         chore(sweep_dust)
+
+
+def test_a_duty_that_raises_keeps_no_other_from_its_turn(dust: list[str]) -> None:
+    dust.append("a grain")
+
+    def stumble() -> int:
+        raise ValueError("it stumbled")
+
+    with pytest.raises(ValueError, match="it stumbled"):
+        reconciler.reconcile([stumble, *reconciler.CHORES])
+    assert dust == []

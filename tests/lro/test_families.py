@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import pytest
 
-from lro.exceptions import Fail
+from lro.exceptions import Fail, NotAllowedNow
 from lro.lifecycle import transitions
 from lro.models import Operation
-from lro.runtime import fan_out, queueing
+from lro.runtime import control, fan_out, queueing
 from lro.states import TERMINAL, State
 
 from .worn import fresh, row, worn
@@ -76,16 +77,12 @@ def test_the_reconciler_does_so_in_portions(alice: Any, settings: Any, duty: Any
 
 
 class TestACascade:
-    REACHED = {
-        "cancel": CANCELLABLE,
-        "pause": PAUSABLE,
-        "resume": {State.PAUSED},  # and of one that is pausing it asks in vain
-        "retry": AGAIN,
-    }
+    REACHED = {"cancel": CANCELLABLE, "pause": PAUSABLE}
+    PARENT = {"cancel": State.FAILED, "pause": State.PAUSED}
 
     @pytest.mark.parametrize("verb", REACHED)
     def test_reaches_the_children_that_the_verb_is_for(self, alice: Any, verb: str) -> None:
-        parent, other = wide(alice, State.WAITING), wide(alice, State.WAITING)
+        parent, other = wide(alice, self.PARENT[verb]), wide(alice, self.PARENT[verb])
         children, others = child_of_each_state(parent), child_of_each_state(other)
         fan_out.cascade(verb, parent.pk, "bob")
         assert changed(children) == self.REACHED[verb]
@@ -93,23 +90,34 @@ class TestACascade:
 
     @pytest.mark.parametrize("verb", REACHED)
     def test_goes_down_with_those_it_reached(self, alice: Any, verb: str) -> None:
-        parent = wide(alice, State.WAITING)
+        parent = wide(alice, self.PARENT[verb])
         children = child_of_each_state(parent)
         below = {state: child_of_each_state(child) for state, child in children.items()}
         fan_out.cascade(verb, parent.pk, "bob")
         reached = {state for state, grandchildren in below.items() if changed(grandchildren)}
-        assert reached == self.REACHED[verb] | ({State.PAUSING} if verb == "resume" else set())
+        assert reached == self.REACHED[verb]
 
-    @pytest.mark.parametrize(("verb", "state"), [("resume", State.PAUSED), ("retry", State.FAILED)])
-    def test_wakes_workers_for_what_it_queued(self, alice: Any, woken: list[Any], verb: str, state: State) -> None:
-        parent = wide(alice, State.WAITING)
-        child = worn(alice, state, parent=parent, children_pending=0)
-        fan_out.cascade(verb, parent.pk, "bob")
-        assert woken == [child.pk]
+    @pytest.mark.parametrize("verb", REACHED)
+    def test_does_nothing_to_the_children_of_a_parent_that_was_told_to_go_on_meanwhile(
+        self, alice: Any, monkeypatch: pytest.MonkeyPatch, verb: str
+    ) -> None:
+        parent = wide(alice, self.PARENT[verb])
+        child = worn(alice, State.QUEUED, parent=parent)
+        again = {"cancel": "retry", "pause": "resume"}[verb]
+        real = getattr(transitions, verb)
+
+        def late(operation_id: Any, by: str) -> Operation:
+            monkeypatch.undo()
+            control.act(again, parent.pk, "alice")
+            return real(operation_id, by)
+
+        monkeypatch.setattr(transitions, verb, late)
+        fan_out.cascade(verb, parent.pk, "its parent")
+        assert (fresh(child).state, fresh(child).last_sequence) == ("queued", 9)
 
     @pytest.mark.parametrize("verb", ["cancel", "pause"])
     def test_may_be_bounded_and_begins_with_the_first(self, alice: Any, verb: str) -> None:
-        parent = wide(alice, State.WAITING)
+        parent = wide(alice, self.PARENT[verb])
         asked = [worn(alice, State.CANCELLING, parent=parent) for _ in range(2)]  # they count no more
         third, first, second = (worn(alice, State.QUEUED, parent=parent, child_index=index) for index in (7, 5, 6))
         fan_out.cascade(verb, parent.pk, "bob", at_most=2)
@@ -119,14 +127,14 @@ class TestACascade:
 
     @pytest.mark.parametrize("verb", ["cancel", "pause"])
     def test_is_bounded_in_each_family_below_too(self, alice: Any, verb: str) -> None:
-        parent = worn(alice, State.WAITING)
+        parent = worn(alice, self.PARENT[verb])
         child = wide(alice, State.WAITING, parent=parent)
         grandchildren = [worn(alice, State.QUEUED, parent=child, child_index=index) for index in range(3)]
         fan_out.cascade(verb, parent.pk, "bob", at_most=2)
         assert [fresh(one).last_sequence > 9 for one in grandchildren] == [True, True, False]
 
     def test_passes_over_what_ended_meanwhile(self, alice: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-        parent = wide(alice, State.WAITING)
+        parent = wide(alice, State.FAILED)
         children = [worn(alice, State.RUNNING, parent=parent, child_index=index) for index in range(2)]
         real = transitions.cancel
 
@@ -137,6 +145,89 @@ class TestACascade:
         monkeypatch.setattr(transitions, "cancel", late)
         fan_out.cascade("cancel", parent.pk, "bob")
         assert [fresh(child).state for child in children] == ["succeeded", "cancelling"]
+
+
+class TestAFamilyThatGoesOn:
+    VERBS = {"resume": State.PAUSED, "retry": State.FAILED}
+    REACHED = {"resume": {State.PAUSED}, "retry": AGAIN | {State.PAUSED}}
+    STOPPING = [("resume", State.PAUSING), ("retry", State.PAUSING), ("retry", State.CANCELLING)]
+
+    def family(self, owner: Any, verb: str, *left_out: State) -> tuple[Operation, dict[State, Operation]]:
+        parent = wide(owner, self.VERBS[verb])
+        children = child_of_each_state(parent)
+        stopping = {state for of, state in self.STOPPING if of == verb} | set(left_out)
+        Operation.objects.filter(pk__in=[children.pop(state).pk for state in stopping]).delete()
+        return parent, children
+
+    @pytest.mark.parametrize("verb", VERBS)
+    def test_takes_along_the_children_that_had_stopped(self, alice: Any, verb: str) -> None:
+        (parent, children), (_, others) = self.family(alice, verb), self.family(alice, verb)
+        control.act(verb, parent.pk, "bob")
+        assert changed(children) == self.REACHED[verb]
+        assert changed(others) == set()
+        assert {fresh(children[state]).state for state in self.REACHED[verb]} == {"queued"}
+
+    @pytest.mark.parametrize("verb", VERBS)
+    def test_goes_down_with_those_it_reached(self, alice: Any, verb: str) -> None:
+        parent, children = self.family(alice, verb)
+        below = {state: worn(alice, State.PAUSED, parent=child) for state, child in children.items()}
+        control.act(verb, parent.pk, "bob")
+        assert changed(below) == self.REACHED[verb]
+        assert {fresh(below[state]).state for state in self.REACHED[verb]} == {"waiting"}
+
+    @pytest.mark.parametrize(("verb", "state"), STOPPING)
+    def test_waits_for_a_child_that_still_stops(self, alice: Any, verb: str, state: State) -> None:
+        parent, children = self.family(alice, verb)
+        grandchild = worn(alice, state, parent=children[State.PAUSED])
+        with pytest.raises(NotAllowedNow, match="have not stopped yet"):
+            control.act(verb, parent.pk, "bob")
+        assert changed({**children, State.RUNNING: grandchild, State.QUEUED: parent}) == set()
+
+    @pytest.mark.parametrize("verb", VERBS)
+    def test_goes_on_by_its_parent_and_not_child_by_child(self, alice: Any, verb: str) -> None:
+        parent, children = self.family(alice, verb)
+        child = children[self.VERBS[verb]]
+        with pytest.raises(NotAllowedNow, match=f"Its parent is {parent.state}: {verb} that"):
+            control.act(verb, child.pk, "bob")
+        Operation.objects.filter(pk=parent.pk).update(state=State.WAITING)
+        assert control.act(verb, child.pk, "bob").state == "queued"
+
+    @pytest.mark.parametrize("verb", VERBS)
+    def test_wakes_workers_for_what_it_queued(self, alice: Any, woken: list[Any], verb: str) -> None:
+        parent = wide(alice, self.VERBS[verb], children_pending=0)
+        child = worn(alice, self.VERBS[verb], parent=parent, children_pending=0)
+        control.act(verb, parent.pk, "bob")
+        assert sorted(woken) == sorted([parent.pk, child.pk])
+
+    def test_counts_what_is_tried_again(self, alice: Any) -> None:
+        parent = wide(alice, State.FAILED)
+        for state, weight in [(State.FAILED, 1.5), (State.CANCELLED, 2.0), (State.PAUSED, 4.0)]:
+            worn(alice, state, parent=parent, weight=weight)
+        control.act("retry", parent.pk, "bob")
+        again = fresh(parent)
+        assert (again.children_pending, again.children_failed, again.children_weight_done) == (102, 48, 96.5)
+
+    @pytest.mark.parametrize(("verb", "kind"), [("resume", "resumed"), ("retry", "retry.scheduled")])
+    def test_tells_of_each_child_as_of_one_that_goes_on_alone(self, alice: Any, verb: str, kind: str) -> None:
+        alone = worn(alice, self.VERBS[verb], children_pending=0)
+        parent = wide(alice, self.VERBS[verb])
+        child = worn(alice, self.VERBS[verb], parent=parent, children_pending=0)
+        for one in (alone, parent):
+            control.act(verb, one.pk, "bob")
+        facts = [list(one.events.values_list("sequence", "kind", "attempt", "data")) for one in (alone, child)]
+        assert facts[0] == facts[1]
+        assert facts[0][0][:2] == (10, kind)
+        columns = [
+            {name: type(value) if isinstance(value, datetime) else value for name, value in row(one).items()}
+            for one in (alone, child)
+        ]
+        assert {name for name in columns[0] if columns[0][name] != columns[1][name]} == {"id", "root_id", "parent_id"}
+
+    def test_of_a_repeat_the_children_hear_nothing(self, alice: Any) -> None:
+        parent = wide(alice, State.WAITING)
+        children = child_of_each_state(parent)
+        control.act("resume", parent.pk, "bob")
+        assert changed(children) == set()
 
 
 class TestAfterAnEnding:
@@ -247,9 +338,19 @@ class TestGathering:
 
     @pytest.mark.parametrize("state", sorted(ACTIVE))
     def test_waits_for_whoever_is_still_at_work(self, parent: Operation, state: State) -> None:
-        self.child(parent, State.FAILED, 0)
+        self.child(parent, State.SUCCEEDED, 0)
         self.child(parent, state, 1)
-        assert fan_out.gathered(parent, "fail_parent") is None
+        assert {fan_out.gathered(parent, policy) for policy in fan_out.POLICIES} == {None}
+
+    @pytest.mark.parametrize("state", sorted(TERMINAL - {State.SUCCEEDED}))
+    def test_waits_for_nobody_where_one_has_failed_that_is_to_fail_the_parent(
+        self, parent: Operation, state: State
+    ) -> None:
+        self.child(parent, State.RUNNING, 0)
+        bad = self.child(parent, state, 1)
+        assert fan_out.gathered(parent, "collect") is None
+        with pytest.raises(Fail, match=f"{bad.pk} ended as {state}"):
+            fan_out.gathered(parent, "fail_parent")
 
     def test_gives_them_in_the_order_in_which_they_were_asked_for(self, parent: Operation) -> None:
         last, first = self.child(parent, State.SUCCEEDED, 2), self.child(parent, State.FAILED, 1)

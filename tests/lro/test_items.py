@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections import Counter
@@ -21,6 +22,7 @@ from hypothesis import strategies as st
 from rest_framework.exceptions import ValidationError
 
 from lro import Fail, ItemOperation, RejectItem, Retry
+from lro.exceptions import Interrupted
 from lro.lifecycle import retries, transitions
 from lro.models import Operation
 from lro.runtime import executor, item_run, reconciler, submission
@@ -319,6 +321,43 @@ def test_an_item_that_hangs_does_not_keep_the_row_from_others(alice: Any, hurtin
             goes_on.set()
     thread.join()
     assert (fresh(operation).state, marks()) == ("cancelled", Counter())
+
+
+@is_postgres
+def test_batches_that_leave_no_time_between_them_keep_their_lease(
+    alice: Any, hurting: Any, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.LRO = {**settings.LRO, "SELF_FENCE_SECONDS": 3.0, "LEASE_SECONDS": 5.0}
+    monkeypatch.setattr(item_operations.MarksList, "batch_items", 1_000)
+    began = time.monotonic()
+    hurting(lambda task, item: time.sleep(0.01) if time.monotonic() < began + 6 else None)
+    operation = submit(alice, "probe.marks-list", to=1_000)
+    executor.execute(operation.pk)
+    assert (fresh(operation).state, fresh(operation).attempt) == ("succeeded", 1)
+
+
+@is_postgres
+def test_a_cancel_is_heard_between_checkpoints_that_leave_no_time_between_them(alice: Any, settings: Any) -> None:
+    settings.LRO = {**settings.LRO, "CANCEL_GRACE_SECONDS": 60.0}
+    held = transitions.claim(submit(alice, "probe.marks-list", to=1).pk, "w")
+    assert held is not None
+    attempt = executor.Execution(held)
+
+    def go_on() -> None:
+        for number in itertools.count(1):
+            attempt.context.checkpoint(number, save=lambda: time.sleep(0.5))
+
+    attempt.start_heartbeat()
+    try:
+        attempt.context.checkpoint(0, save=lambda: time.sleep(1))
+        transitions.cancel(held.pk, "alice")
+        began = time.monotonic()
+        with pytest.raises(Interrupted):
+            go_on()
+        assert time.monotonic() - began < 30, "in a part of its grace"
+    finally:
+        attempt.stop_heartbeat()
+    transitions.stop(held)
 
 
 def from_another_thread(act: Callable[..., object], *args: Any) -> None:

@@ -154,8 +154,14 @@ def a_family_that_is_paused_and_resumed(teller: Teller) -> None:
     teller.act("pause", parent)
     reconcile()
     teller.act("resume", parent)
-    for child in parent.children.filter(state=State.PAUSED):
-        teller.act("resume", child)
+    teller.work()
+
+
+def a_family_that_is_retried(teller: Teller) -> None:
+    parent = teller.submit("splits", child="probe.fails", inputs=[{}, {}])
+    teller.work()
+    if Operation.objects.filter(pk=parent.pk, attempt=1).exists():
+        teller.act("retry", parent)
     teller.work()
 
 
@@ -258,6 +264,7 @@ STORIES: list[Story] = [
     a_family_that_fails,
     a_family_that_rejects,
     a_family_that_is_paused_and_resumed,
+    a_family_that_is_retried,
     a_parent_that_nobody_woke,
     all_verbs,
     a_deletion,

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from typing import Any
 
 import pytest
 from django.db import OperationalError, connection
 from django.db.models.functions import Now
 
+from lro.events import journal
 from lro.exceptions import LeaseLost, NotAllowedNow, Problem
 from lro.lifecycle import leases, retries, transitions
 from lro.models import Operation
 from lro.runtime import control, executor, reconciler, registry, submission
-from lro.testing import run_attempt
+from lro.testing import run_attempt, run_operation
+from tests.waiting import until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("checked")]
 
@@ -102,6 +105,33 @@ def test_a_worker_that_lost_its_lease_can_write_nothing(alice: Any) -> None:
     assert (after.last_sequence, after.checkpoint, after.state) == (before.last_sequence, None, "retrying")
 
 
+def test_a_worker_whose_database_does_not_answer_stops_by_itself(
+    alice: Any, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.LRO = {**settings.LRO, "SELF_FENCE_SECONDS": 0.3}
+    held = transitions.claim(submit(alice).pk, "w")
+    assert held
+    hangs, answers = threading.Event(), threading.Event()
+
+    def hang(operation_id: Any) -> bool:
+        hangs.set()
+        return not answers.wait(20)
+
+    monkeypatch.setattr(leases, "lock", hang)
+    attempt = executor.Execution(held)
+    attempt.meter.current = 1
+    attempt.start_heartbeat()
+    try:
+        assert hangs.wait(20)
+        until(lambda: attempt.heartbeat.must_stop, what="it was silent for too long")
+        with pytest.raises(LeaseLost):
+            attempt.context.check()
+    finally:
+        answers.set()
+        attempt.stop_heartbeat()
+    transitions.release(held, "the test is over")
+
+
 def test_a_checkpoint_whose_commit_went_through_unseen_is_not_made_twice(alice: Any) -> None:
     held = transitions.claim(submit(alice, "probe.saves", to=2).pk, "w")
     assert held
@@ -112,6 +142,32 @@ def test_a_checkpoint_whose_commit_went_through_unseen_is_not_made_twice(alice: 
     operation = fresh(held)
     assert (operation.rejected, operation.rejects.count(), operation.checkpoint) == (1, 1, 1)
     transitions.succeed(held, None, [])
+
+
+@pytest.mark.parametrize("is_committed", [True, False])
+def test_facts_are_told_once_though_the_connection_breaks_in_the_commit(
+    alice: Any, monkeypatch: pytest.MonkeyPatch, is_committed: bool
+) -> None:
+    held = transitions.claim(submit(alice).pk, "w")
+    assert held
+    context, append, breaks = executor.Execution(held).context, journal.append, ["once"]
+
+    def break_off(*arguments: Any, **options: Any) -> Any:
+        done = append(*arguments, **options) if is_committed or not breaks else None
+        if breaks:
+            breaks.clear()
+            raise OperationalError("the server closed the connection")
+        return done
+
+    context.log("before", at=1.5)
+    transitions.pause(held.pk, "alice")
+    monkeypatch.setattr(journal, "append", break_off)
+    context.event("probe.fact", {"n": 1}, {"n": 1})
+    breaks.append("again")
+    context.log("before", at=1.5)
+    told = list(held.events.filter(kind__in=["log", "probe.fact"]).values_list("kind", "data__n"))
+    assert told == [("log", None), ("probe.fact", 1), ("probe.fact", 1), ("log", None)]
+    transitions.stop(held)
 
 
 def test_a_cursor_that_is_known_late_is_kept_with_the_rejects_that_came_with_it(alice: Any) -> None:
@@ -215,13 +271,15 @@ class TestTheReconciler:
         assert reconciler.rescue_expired() == 1
         assert fresh(held).attempts.get().outcome == "lost"
 
-    def test_fences_off_what_does_not_listen_to_a_cancel(self, alice: Any, settings: Any) -> None:
-        settings.LRO = {"CANCEL_GRACE_SECONDS": 0.0}
+    @pytest.mark.parametrize(("verb", "ends"), [("cancel", "cancelled"), ("pause", "paused")])
+    def test_fences_off_what_does_not_listen_to_a_stop(self, alice: Any, verb: str, ends: str) -> None:
         held = transitions.claim(submit(alice).pk, "elsewhere.1/1/1")
         assert held
-        transitions.cancel(held.pk, "alice")
+        getattr(transitions, verb)(held.pk, "alice")
+        assert reconciler.stop_unheard() == 0
+        Operation.objects.filter(pk=held.pk).update(stop_requested_at=Now() - held.cancel_grace)
         assert reconciler.stop_unheard() == 1
-        assert fresh(held).state == "cancelled"
+        assert (fresh(held).state, fresh(held).fence) == (ends, held.fence + 1)
 
     def test_wakes_what_was_never_woken_and_not_what_just_was(self, alice: Any, queue: str) -> None:
         operation = submit(alice)
@@ -255,3 +313,37 @@ def test_a_checkpoint_that_is_written_again_inserts_new_rows(alice: Any) -> None
     context.checkpoint(1, save=lose_the_connection_once)
     assert len(set(tries)) == 2
     transitions.succeed(held, None, [])
+
+
+class TestWhatCannotBeStored:
+    @pytest.mark.parametrize("character", ["\0", "\udcff"], ids=["nul", "surrogate"])
+    @pytest.mark.parametrize(
+        ("how", "code"),
+        [
+            ("an error", "value_error"),
+            ("a code", "a{}b"),
+            ("details", "bad"),
+            ("long details", "bad"),
+            ("an object", "bad"),
+        ],
+    )
+    def test_is_left_out_of_an_error_which_is_told_all_the_same(
+        self, alice: Any, how: str, code: str, character: str
+    ) -> None:
+        data = {"how": how, "code": ord(character)}
+        operation = run_attempt("probe.stammers", data, alice)
+        told = operation.events.filter(kind__in=["failed", "retry.scheduled"]).get().data["error"]
+        assert told["code"] == code.format({"\0": "�", "\udcff": "?"}[character])
+        assert operation.attempts.get().outcome == "failed"
+
+    @pytest.mark.parametrize("how", ["a retry", "a nap"])
+    def test_does_not_keep_an_operation_from_going_on_later(self, alice: Any, how: str) -> None:
+        assert run_operation("probe.stammers", {"how": how}, alice).state == "succeeded"
+
+    @pytest.mark.parametrize("lasts", [False, True], ids=["at the end", "on the way"])
+    @pytest.mark.parametrize(("how", "code"), [("progress", "invalid_value"), ("a number", "type_error")])
+    def test_as_progress_fails_the_operation_with_what_was_wrong(
+        self, alice: Any, how: str, code: str, lasts: bool
+    ) -> None:
+        operation = run_attempt("probe.stammers", {"how": how, "lasts": lasts}, alice)
+        assert (operation.state, operation.error["code"], operation.error["kind"]) == ("failed", code, "user")

@@ -158,6 +158,17 @@ class TestAWorker:
         assert (made.columns, made.events) == expected("queued", columns, message, "step")
         assert made.attempt == {"outcome": "waiting", "finished_at": NOW}
 
+    @pytest.mark.parametrize(
+        ("policy", "failed", "ends"), [("fail_parent", 1, "queued"), ("fail_parent", 0, "waiting")]
+    )
+    def test_does_not_wait_where_a_child_has_just_failed_that_fails_it(
+        self, alice: Any, policy: str, failed: int, ends: str
+    ) -> None:
+        held = worn(alice, children_failed=failed)
+        ended = transitions.wait(held, policy)
+        assert ended is not None
+        assert (ended.state, ended.children_pending) == (ends, 2)
+
     @pytest.mark.parametrize(("asked", "ends"), [("cancelling", "cancelled"), ("pausing", "paused")])
     @pytest.mark.parametrize("ending", ["end_badly", "wait"])
     def test_stops_where_it_was_asked_to_before_it_ends_badly_or_waits(
@@ -339,11 +350,15 @@ class TestPeople:
         operation = worn(alice, State.PAUSED, children_pending=0)
         made = change(operation, lambda: transitions.resume(operation.pk, "bob"))
         assert (made.columns, made.events) == expected(
-            "queued", {"run_at": NOW, "woken_at": NOW}, {"by": "bob"}, "resumed"
+            "queued", {"run_at": NOW, "woken_at": NOW, "claim_by": None}, {"by": "bob"}, "resumed"
         )
 
     def test_resume_what_had_not_come_to_wait_for_its_children(self, alice: Any) -> None:
         operation = worn(alice, State.PAUSED, on_child_failure="")
+        assert transitions.resume(operation.pk, "bob").state == "queued"
+
+    def test_resume_what_a_child_failed_meanwhile(self, alice: Any) -> None:
+        operation = worn(alice, State.PAUSED, on_child_failure="fail_parent")
         assert transitions.resume(operation.pk, "bob").state == "queued"
 
     def test_resume_what_waits_for_its_children(self, alice: Any) -> None:

@@ -41,6 +41,12 @@ class Model:
     def pending(self) -> int:
         return sum(child.state not in TERMINAL for child in self.children)
 
+    @property
+    def is_to_wait(self) -> bool:
+        """Children are at work, and none has ended that fails it."""
+        bad = any(child.state in TERMINAL - {State.SUCCEEDED} for child in self.children)
+        return bool(self.pending and self.policy and not (bad and self.policy == "fail_parent"))
+
     def held_by(self, claim: Operation) -> bool:
         return self.state in HELD and self.fence == claim.fence
 
@@ -105,7 +111,7 @@ class Story(RuleBasedStateMachine):
     @rule(pk=operations)
     def resume(self, pk: Any) -> None:
         model = self.models[pk]
-        after = State.WAITING if model.pending and model.policy else State.QUEUED
+        after = State.WAITING if model.is_to_wait else State.QUEUED
         same = {state: state for state in (State.QUEUED, State.RUNNING, State.WAITING)}
         self._asked(transitions.resume, pk, {State.PAUSED, *same}, same, after)
 
@@ -175,7 +181,7 @@ class Story(RuleBasedStateMachine):
         assert (ended is not None) == model.held_by(claim)
         if ended is not None and not model.stop():
             model.failures, model.crashes, model.policy = 0, 0, policy
-            model.become(State.WAITING if model.pending else State.QUEUED)
+            model.become(State.WAITING if model.is_to_wait else State.QUEUED)
 
     @rule(claim=claims)
     def succeed(self, claim: Operation) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -98,6 +99,24 @@ def test_a_worker_that_shuts_down_gives_back_what_it_holds_and_spends_no_attempt
     assert fresh(operation).state == "succeeded"
 
 
+def test_the_time_of_a_pause_does_not_count_against_who_waits_for_a_worker(alice: Any) -> None:
+    operation = submission.submit("probe.hurried", {"seconds": 9}, alice).operation
+    transitions.pause(operation.pk, "alice")
+    change(operation, claim_by=PAST)
+    transitions.resume(operation.pk, "alice")
+    assert reconciler.expire() == 0
+    transitions.cancel(operation.pk, "alice")
+
+
+@pytest.mark.parametrize("limit", ["attempt_ends_at", "stalls_at"])
+def test_an_attempt_that_takes_too_long_is_ended_though_it_was_asked_to_pause(alice: Any, limit: str) -> None:
+    held = claimed(alice, "probe.hurried", seconds=9)
+    transitions.pause(held.pk, "alice")
+    change(held, **{limit: PAST})
+    assert reconciler.time_out() == 1
+    assert (fresh(held).state, fresh(held).attempts.get().outcome) == ("paused", "paused")
+
+
 def test_what_loses_its_process_three_times_without_a_checkpoint_is_quarantined(alice: Any) -> None:
     operation = submission.submit("probe.saves", {"to": 1}, alice).operation
     for crash in (1, 2, 3):
@@ -118,6 +137,34 @@ def test_a_checkpoint_between_two_crashes_forgives_the_first(alice: Any) -> None
     executor.Execution(held).context.checkpoint(1)
     assert fresh(held).crashes == 0
     transitions.succeed(held, None, [])
+
+
+def test_a_snooze_between_two_bad_endings_forgives_the_first(alice: Any) -> None:
+    operation = submission.submit("probe.snoozes", {"wakes_at": 2, "after": 3600.0}, alice).operation
+    change(operation, failures=3, crashes=2)
+    executor.execute(operation.pk)
+    assert (fresh(operation).state, fresh(operation).failures, fresh(operation).crashes) == ("queued", 0, 0)
+    transitions.cancel(operation.pk, "alice")
+
+
+def test_a_worker_that_shuts_down_forgives_nothing(alice: Any) -> None:
+    held = claimed(alice, "probe.counts", to=1)
+    change(held, failures=1, crashes=2)
+    transitions.release(held, "its worker shuts down")
+    assert (fresh(held).failures, fresh(held).crashes) == (1, 2)
+    transitions.cancel(held.pk, "alice")
+
+
+def test_the_reconciler_looks_by_the_clock_of_the_database(alice: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine whose clock is an hour ahead would look ten times a second."""
+    operation = submission.submit("probe.counts", {"to": 1}, alice).operation
+    change(operation, run_at=Now() + timedelta(minutes=30))
+    ahead = datetime.now(UTC) + timedelta(hours=1)
+    monkeypatch.setattr(reconciler, "datetime", SimpleNamespace(now=lambda zone: ahead), raising=False)
+    assert reconciler.Reconciler()._round() == 5.0
+    change(operation, run_at=Now() + timedelta(seconds=2))
+    assert 1.0 < reconciler.Reconciler()._round() <= 2.0
+    transitions.cancel(operation.pk, "alice")
 
 
 def test_the_reconciler_looks_again_when_the_next_thing_is_due(alice: Any) -> None:

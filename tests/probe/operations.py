@@ -8,7 +8,7 @@ import signal
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from rest_framework import serializers
 
@@ -145,6 +145,32 @@ class Flaky(OperationTask):
         if op.attempt < succeeds_at:
             raise Retry("not yet", after=after)
         return {"attempt": op.attempt}
+
+
+@register("probe.stammers")
+class Stammers(OperationTask):
+    """Says, in the way it is told to, what cannot be stored; `code` is that of a character."""
+
+    def run(self, op: OperationContext, *, how: str, code: int = 0, lasts: bool = False) -> None:
+        text = f"a{chr(code)}b"
+        said: dict[str, Any] = {
+            "an error": ValueError(text),
+            "a code": Fail(text, "It failed."),
+            "details": Fail("bad", "It failed.", [{"value": text}]),
+            "long details": Fail("bad", "It failed.", [{"value": "x" * 70_000}]),
+            "an object": Fail("bad", "It failed.", [{"value": object()}]),
+            "a retry": Retry(text, after=0),
+            "a nap": Snooze(text, after=0),
+        }
+        if op.attempt == 1 and how in said:
+            raise said[how]
+        if how == "progress":
+            op.progress(1, 2, message=text)
+        if how == "a number":
+            op.progress(cast("int", "1"), 2)
+        for _ in range(2_000 * lasts):
+            time.sleep(0.01)
+            op.check()
 
 
 @register("probe.breaks")

@@ -12,7 +12,7 @@ import yaml
 from django.test import Client
 from jsonschema import Draft7Validator
 
-from lro.exceptions import AlreadyActive, NotAllowedNow
+from lro.exceptions import AlreadyActive, NotAllowedNow, QuotaExceeded
 from lro.testing import assert_documented
 from lro.transports import asyncapi, conversation, following, frames, messages
 from lro.transports.protocol import CLOSE_CODES, FROM_CLIENT, FROM_SERVER, REFUSALS
@@ -64,7 +64,7 @@ def test_every_code_of_a_refusal_is_documented() -> None:
     pattern = r'(?:refuse|Refused|Ended)\(\s*(?:[A-Z_]+, )?"([a-z_]+)"'
     used = {code for source in SOURCES for code in re.findall(pattern, source)}
     assert len(used) > 12
-    assert used | {NotAllowedNow.code, AlreadyActive.code} == set(REFUSALS)
+    assert used | {NotAllowedNow.code, AlreadyActive.code, QuotaExceeded.code} == set(REFUSALS)
 
 
 def test_every_close_code_is_documented() -> None:

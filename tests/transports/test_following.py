@@ -18,9 +18,12 @@ from lro.transports import backlog, following, payloads, records
 from lro.transports import hub as hubs
 from lro.transports.access import Rights
 from lro.transports.conversation import Conversation
+from lro.transports.frames import Frame
 from lro.transports.hub import hub
+from lro.transports.messages import message_of
 from lro.transports.records import Target, read
 from lro.transports.rest import live
+from lro.transports.tokens import Identity
 from tests.transports.world import Client, World, played, target, until, user
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("calm")]
@@ -198,6 +201,26 @@ async def test_targets_that_overlap_are_told_once(world: World, alice: Any, kind
     assert client.told() == list(range(1, 8))
 
 
+@pytest.mark.parametrize("after", [None, 0])
+@played
+async def test_a_family_of_more_than_a_page_is_told_to_the_last(
+    world: World, alice: Any, monkeypatch: pytest.MonkeyPatch, after: int | None
+) -> None:
+    for module in (records, following, hubs):
+        monkeypatch.setattr(module, "PAGE", 3)
+    root, client = await world.operation(alice), await world.client(alice)
+    children = [await world.operation(alice, root=root) for _ in range(7)]
+    await client.follow("root", root, after)
+    await world.settle()
+    family = sorted((str(one.pk) for one in (root, *children)), reverse=True)
+    if after is None:
+        told = [frame["operation"]["id"] for frame in client.named("snapshot")]
+    else:
+        told = [frame["event"]["operation"] for frame in client.named("event")]
+    assert told == family
+    assert client.frames[-1]["type"] == "caught_up"
+
+
 @played
 async def test_who_asks_for_more_than_it_was_told_is_told_it(world: World, alice: Any) -> None:
     operation, client = await world.operation(alice), await world.client(alice)
@@ -335,6 +358,26 @@ async def test_who_may_see_it_no_longer_is_told_so_and_nothing_after(
     assert client.told() in ([1], [1, 2])  # what was on its way
     (told,) = client.named("unsubscribed")
     assert (told[kind], told["code"]) == (str(operation.pk), "not_found")
+
+
+@played
+async def test_a_new_token_brings_no_right_over_that_was_withdrawn(world: World, alice: Any, auditor: Any) -> None:
+    operation, frames = await world.operation(alice), list[dict[str, Any]]()
+
+    async def send(frame: Frame) -> None:
+        frames.append(frame.as_dict())
+
+    conversation = Conversation(send, mock.AsyncMock())
+    try:
+        await conversation.welcome(Identity(auditor))
+        await conversation.answer(message_of({"type": "subscribe", "operation": str(operation.pk)}))
+        await world.ask(auditor.user_permissions.clear)
+        await conversation.welcome(Identity(await world.ask(lambda: user("bob"))))
+        await world.tell(operation, "log")
+        await world.settle()
+    finally:
+        await conversation.close()
+    assert [frame["type"] for frame in frames] == ["snapshot", "caught_up", "unsubscribed"]
 
 
 @played

@@ -89,8 +89,12 @@ class World:
         self.clients.append(client)
         return client
 
-    async def operation(self, owner: Any) -> Operation:
-        return (await self.ask(submission.submit, "probe.counts", {"to": 1}, owner)).operation
+    async def operation(self, owner: Any, *, root: Operation | None = None) -> Operation:
+        operation: Operation = (await self.ask(submission.submit, "probe.counts", {"to": 1}, owner)).operation
+        if root is not None:
+            operation.parent_id = operation.root_id = root.pk
+            await self.ask(operation.save)
+        return operation
 
     async def append(self, operation: Operation, kind: str, count: int = 1) -> None:
         """Events that nobody hears of yet."""

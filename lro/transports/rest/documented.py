@@ -206,7 +206,8 @@ list_children = extend_schema(
 list_artifacts = extend_schema(
     operation_id="list_artifacts",
     summary="List artifacts",
-    responses={200: answer(ref("ArtifactPage"), "All files.")},
+    parameters=[_CURSOR, _limit(500)],
+    responses={200: answer(ref("ArtifactPage"), "A page."), **problems(400)},
 )
 download_artifact = extend_schema(
     operation_id="download_artifact",

@@ -99,7 +99,7 @@ class VerbSchema(AutoSchema):
         return {_JSON: documented.RETRY_OPTIONS} if self.view.verb == "retry" else None
 
     def get_response_serializers(self) -> Any:
-        errors = (400, 409, 415) if self.view.verb == "retry" else (409,)
+        errors = (400, 409, 415, 429) if self.view.verb == "retry" else (409,)
         return {200: answer(schemas.ref("Operation"), "As it is now."), **problems(*errors)}
 
 

@@ -26,6 +26,7 @@ _TABS = {
 
 def operations(request: Request) -> dict[str, Any]:
     """Newest first. `next` is opaque; `counts` are those of all pages, by tab."""
+    _refuse_what_cannot_be_stored(request)
     visible = Operation.objects.visible_to(request.user).filter(_filters(request))
     if tag := request.query_params.get("tag"):
         visible = visible.tagged(tag)
@@ -69,6 +70,16 @@ def events(request: Request, operation: Operation) -> dict[str, Any]:
     return {"results": events, "next_after": more, "done": operation.is_terminal}
 
 
+def artifacts(request: Request, operation: Operation) -> dict[str, Any]:
+    rows = operation.artifacts.order_by("pk")
+    if cursor := request.query_params.get("cursor"):
+        rows = rows.filter(pk__gt=_uuid("cursor", cursor))
+    size = _size(request, _MAX_PAGE)
+    found = list(rows[: size + 1])
+    following = _link(request, cursor=str(found[size - 1].pk)) if len(found) > size else None
+    return {"results": [payloads.artifact(row) for row in found[:size]], "next": following}
+
+
 def rejects(request: Request, operation: Operation) -> dict[str, Any]:
     rows = operation.rejects.order_by("position")
     if "cursor" in request.query_params:
@@ -77,6 +88,12 @@ def rejects(request: Request, operation: Operation) -> dict[str, Any]:
     found = list(rows[: size + 1])
     following = _link(request, cursor=str(found[size - 1].position)) if len(found) > size else None
     return {"results": [payloads.reject(row) for row in found[:size]], "next": following}
+
+
+def _refuse_what_cannot_be_stored(request: Request) -> None:
+    for name, text in request.query_params.items():
+        if "\0" in text:
+            raise _invalid(name, f"'{name[:40]}' contains U+0000, which nothing that is stored does.")
 
 
 def _filters(request: Request) -> Q:

@@ -68,7 +68,8 @@ class OperationView(APIView):
     @documented.read_operation
     def get(self, request: Request, pk: UUID) -> Response:
         row = access.visible_operation(request.user, pk)
-        tag = f'"{row.pk}:{row.last_sequence}"'
+        # What a retried child changes of a parent that has ended is no event of the parent.
+        tag = f'"{row.pk}:{row.children_pending}:{row.children_failed}:{row.last_sequence}"'
         headers = {"ETag": tag} | ({} if row.is_terminal else {"Retry-After": _POLL_SECONDS})
         if request.headers.get("If-None-Match") == tag:
             return Response(status=304, headers=headers)
@@ -115,8 +116,7 @@ class ChildListView(APIView):
 class ArtifactListView(APIView):
     @documented.list_artifacts
     def get(self, request: Request, pk: UUID) -> Response:
-        row = access.visible_operation(request.user, pk)
-        return Response({"results": [payloads.artifact(artifact) for artifact in row.artifacts.all()], "next": None})
+        return Response(pages.artifacts(request, access.visible_operation(request.user, pk)))
 
 
 class ArtifactView(APIView):
