@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
@@ -68,15 +69,15 @@ def timed_out(code: str, message: str) -> Failure:
     return Failure(code, message, "timeout", is_retryable=True)
 
 
-def classify(error: BaseException) -> Failure:
-    """What an exception out of `run` means for the operation, with nothing in it that cannot be stored."""
+def classify(error: BaseException, redact: Callable[[Any], Any] = lambda said: said) -> Failure:
+    """What an exception out of `run` means for the operation, with nothing in it that cannot be stored or told."""
     failure = _classified(error)
     return replace(
         failure,
         code=cleaned(failure.code)[:100],
-        message=cleaned(failure.message)[:2_000],
-        details=_storable(failure.details),
-        traceback=cleaned(failure.traceback)[-20_000:],
+        message=cleaned(redact(failure.message))[:2_000],
+        details=_storable(redact(failure.details)),
+        traceback=cleaned(redact(failure.traceback))[-20_000:],
     )
 
 

@@ -19,7 +19,7 @@ from ..lifecycle import leases, retries, transitions
 from ..models import Operation
 from ..states import State
 from ..storable import cleaned, storable
-from . import fan_out, queueing, registry, shutdown
+from . import fan_out, masking, queueing, registry, shutdown
 from .context import OperationContext
 from .heartbeat import Heartbeat
 from .resources import Holdings
@@ -98,12 +98,15 @@ class Execution:
             policy = wait.on_failure
             return lambda: self._wait(policy)
         except Snooze as snooze:
-            reason, after = cleaned(snooze.message)[:2_000], snooze.after
+            reason, after = cleaned(self._redact(snooze.message))[:2_000], snooze.after
             return lambda: transitions.stop(self.held) or self._snooze(reason, after)
         except Exception as error:  # an error of the author's code becomes a row
-            failure = retries.classify(error)
+            failure = retries.classify(error, self._redact)
             logger.warning("operation %s: attempt %d ended: %s", self.held.pk, self.held.attempt, failure.message)
             return lambda: transitions.end_badly(self.held, failure)
+
+    def _redact(self, said: Any) -> Any:
+        return masking.redactor(registry.known(self.held.name), self.held.input)(said)
 
     def release(self) -> None:
         """While the lease is still renewed, as it may take its time, and before anybody is told that it has ended."""

@@ -23,6 +23,9 @@ class OperationTask:
     name: ClassVar[str] = ""
     #: A DRF serializer of the request; without one, any JSON object is accepted.
     input_serializer: ClassVar[type[Serializer[Any]] | None] = None
+    #: Inputs that only `run` may see, as "api_key" or "source.password": they are masked wherever the input is shown.
+    #: A serializer's field with `style={"input_type": "password"}` is one by itself; `prepare` leaves both in place.
+    secrets: ClassVar[tuple[str, ...]] = ()
     #: A DRF serializer that tells readers of the schema what `run` returns; nothing is checked by it.
     result_serializer: ClassVar[type[Serializer[Any]] | None] = None
     #: Bad endings in a row, without a checkpoint between them, until the operation fails for good.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 from django.core.exceptions import ImproperlyConfigured
 
 from ..exceptions import UnknownOperation
+from . import masking
 
 if TYPE_CHECKING:
     from .operations import OperationTask
@@ -29,6 +30,8 @@ def register(name: str) -> Callable[[Class], Class]:
         known = _classes.get(name)
         if known is not None and (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
             raise ImproperlyConfigured(f"'{name}' is registered twice: by {known!r} and by {cls!r}.")
+        if cls.secrets:
+            masking.paths(cls)  # raises for a name that would mask nothing
         cls.name = name
         _classes[name] = cls
         return cls
@@ -44,6 +47,11 @@ def find(name: str) -> type[OperationTask]:
         near = difflib.get_close_matches(name, [cls.name for cls in public_classes()], n=3)
         hint = f" Did you mean {' or '.join(near)}?" if near else ""
         raise UnknownOperation(f"There is no operation '{name}'.{hint}") from None
+
+
+def known(name: str) -> type[OperationTask] | None:
+    """The class of `name`, unless its code is gone."""
+    return _classes.get(name)
 
 
 def all_classes() -> Iterator[type[OperationTask]]:

@@ -20,7 +20,7 @@ from ..lifecycle import transitions
 from ..models import Operation
 from ..models.operation import uuid7
 from ..storable import storable
-from . import admission, inputs, queueing, registry
+from . import admission, inputs, masking, queueing, registry
 from .operations import OperationTask
 
 
@@ -30,12 +30,16 @@ class Submission:
     is_replayed: bool = False
 
 
-def validate(name: str, data: Any, owner: Any) -> tuple[type[OperationTask], dict[str, Any]]:
-    """All cheap checks. Raises UnknownOperation, PermissionDenied, ValidationError; creates nothing."""
+def _permitted(name: str, owner: Any) -> type[OperationTask]:
     cls = registry.find_public(name)
     if cls.permission and not owner.has_perm(cls.permission):
         raise PermissionDenied(f"'{name}' needs the permission {cls.permission}.")
-    return cls, _valid(cls, data, owner)
+    return cls
+
+
+def _prepared(cls: type[OperationTask], data: Any, owner: Any) -> dict[str, Any]:
+    with masking.redacted(cls, data):
+        return cls.prepare(_valid(cls, data, owner), owner)
 
 
 def _valid(cls: type[OperationTask], data: Any, owner: Any) -> dict[str, Any]:
@@ -50,9 +54,12 @@ def _valid(cls: type[OperationTask], data: Any, owner: Any) -> dict[str, Any]:
 
 
 def submit(name: str, data: Any, owner: Any, *, idempotency_key: str | None = None) -> Submission:
-    """Record a new operation and wake a worker, or find the one that this idempotency key already made."""
-    cls, valid = validate(name, data, owner)
-    prepared = cls.prepare(valid, owner)
+    """Record a new operation and wake a worker, or find the one that this idempotency key already made.
+
+    Raises UnknownOperation, PermissionDenied, ValidationError, Problem, and then has created nothing.
+    """
+    cls = _permitted(name, owner)
+    prepared = _prepared(cls, data, owner)
     try:
         submission = _record(cls, prepared, owner, idempotency_key)
     except (OperationalError, InterfaceError):
@@ -77,10 +84,10 @@ def _begin(cls: type[OperationTask], operation: Operation) -> None:
 
 def check(name: str, data: Any, owner: Any) -> None:
     """Raise what `submit` raises for the sake of the input, and leave nothing behind."""
-    cls, valid = validate(name, data, owner)
-    prepared = cls.prepare(valid, owner)
+    cls = _permitted(name, owner)
+    prepared = _prepared(cls, data, owner)
     try:
-        cls.admit(_stored(prepared), owner)
+        _admit(cls, _stored(prepared), owner)
     finally:
         cls.discard(prepared)
 
@@ -108,16 +115,21 @@ def _record(cls: type[OperationTask], prepared: dict[str, Any], owner: Any, key:
             if (earlier := _earlier(operation)) is not None:
                 return earlier
             admission.admit(cls, owner)
-            cls.admit(stored, owner)
+            _admit(cls, stored, owner)
             admission.refuse_second(operation)
             transitions.submit(operation, {"name": cls.name})
     except (AlreadyActive, IntegrityError) as error:  # another request was quicker
         if (earlier := _earlier(operation)) is not None:
             return earlier
-        cls.admit(stored, owner)  # it sees the other one now, and may have better words
+        _admit(cls, stored, owner)  # it sees the other one now, and may have better words
         raise error if isinstance(error, AlreadyActive) else AlreadyActive from error
     operation.refresh_from_db()
     return Submission(operation)
+
+
+def _admit(cls: type[OperationTask], stored: dict[str, Any], owner: Any) -> None:
+    with masking.redacted(cls, stored):
+        cls.admit(stored, owner)
 
 
 def _stored(prepared: dict[str, Any]) -> dict[str, Any]:
@@ -134,7 +146,7 @@ def child_of(parent: Operation, cls: type[OperationTask], data: dict[str, Any]) 
     No permission is asked: the parent's class decides what it needs.
     """
     try:
-        prepared = cls.prepare(_valid(cls, data, parent.owner), parent.owner)
+        prepared = _prepared(cls, data, parent.owner)
     except ValidationError as error:
         message = f"The child {cls.name} does not accept its input: {json.dumps(error.detail, default=str)}"
         raise Fail("invalid_child_input", message[:2_000]) from error

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ..models import Artifact, Event, Operation, Reject
-from ..runtime import pruner
+from ..runtime import masking, pruner, registry
 from ..runtime.control import VERBS
 from . import access
 
@@ -71,7 +71,7 @@ def operation_of(row: Operation, verbs: Collection[str]) -> dict[str, Any]:
             "failed": row.children_failed,
         },
         "owner": row.owner.get_username() if row.owner else None,
-        "input": row.input,
+        "input": masking.shown(registry.known(row.name), row.input),
         "tags": row.tags,
         "created_at": time(row.created_at),
         "started_at": time(row.started_at),

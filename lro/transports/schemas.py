@@ -113,7 +113,7 @@ _OPERATION = record(
         "root_id": said(ID, "Its own id where it has no parent."),
         "children": ref("Children"),
         "owner": said(maybe(TEXT), "A user name."),
-        "input": said(JSON_OBJECT, "As `run` is given it."),
+        "input": said(JSON_OBJECT, "As `run` is given it; what of it is secret is `•••`."),
         "tags": list_of(TEXT),
         "created_at": TIME,
         "started_at": maybe(TIME),

@@ -56,7 +56,6 @@ NO_STEPS = {
     "control.retry",
     "queueing.due",
     "queueing.of",
-    "submission.validate",
     "queueing.length",
     "fan_out.gathered",
     "executor.work_off",

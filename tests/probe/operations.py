@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from rest_framework import serializers
 
-from lro import Fail, Operation, OperationContext, OperationTask, Retry, Snooze, cleanup, datasets, register
+from lro import Fail, Operation, OperationContext, OperationTask, Problem, Retry, Snooze, cleanup, datasets, register
 from lro.events import journal
 from lro.lifecycle.leases import held_by
 
@@ -421,3 +421,33 @@ class Inner(OperationTask):
 
     def run(self, op: OperationContext, **data: Any) -> Any:
         return data
+
+
+class SourceInput(serializers.Serializer[Any]):
+    address = serializers.CharField()
+    password = serializers.CharField(source="word")
+
+
+class KeepsSecretsInput(serializers.Serializer[Any]):
+    path = serializers.CharField(default="")
+    api_key = serializers.CharField(min_length=8)
+    source = SourceInput(required=False)
+    pin = serializers.ChoiceField(["1357", "2468"], required=False, style={"input_type": "password"})
+
+
+@register("probe.keeps-secrets")
+class KeepsSecrets(OperationTask):
+    """Writes what it is given to the file `path`, and then says it in an error."""
+
+    input_serializer = KeepsSecretsInput
+    secrets = ("api_key", "source.password")
+    max_attempts = 1
+
+    @classmethod
+    def admit(cls, prepared: dict[str, Any], owner: Any) -> None:
+        if prepared["path"] == "refused":
+            raise Problem(409, "refused", f"The key {prepared['api_key']} is known already.")
+
+    def run(self, op: OperationContext, **data: Any) -> None:
+        Path(data["path"]).write_text(json.dumps(data))
+        raise Fail("refused", f"The service says: bad key {data['api_key']}", [{"sent": {"keys": [data["api_key"]]}}])

@@ -137,7 +137,7 @@ list_operations = extend_schema(
         query("tag", TEXT),
         query("created_after", TIME),
         query("created_before", TIME),
-        query("search", TEXT, "In names, ids and inputs."),
+        query("search", TEXT, "In names and ids, and in inputs of operations without a secret one."),
         query("owner", TEXT, "A user name."),
         _CURSOR,
         _limit(50),
