@@ -172,7 +172,7 @@ UPLOADS = {
 
 # --- Operations ---
 
-LRO: dict[str, Any] = {}
+LRO: dict[str, Any] = {"METRICS_TOKEN": os.environ.get("LRO_METRICS_TOKEN", "")}
 
 # --- REST and tokens ---
 

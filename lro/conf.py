@@ -42,6 +42,7 @@ class Conf:
     input_max_bytes: int = 256 * 1024
     result_max_bytes: int = 256 * 1024
     event_max_bytes: int = 64 * 1024
+    metrics_token: str = ""  # for a monitor; without one only who may see all operations may read the metrics
     allowed_origins: tuple[str, ...] = ()
 
 

@@ -16,6 +16,7 @@ from lro.models import Operation
 from lro.runtime import admission, diagnosis, queueing, reconciler, registry
 from lro.states import State
 from lro.transports.records import Interest, Target
+from lro.transports.rest.metrics import Figures
 
 pytestmark = [
     pytest.mark.django_db,
@@ -31,6 +32,7 @@ ASKED: dict[str, Callable[[Any], object]] = {
     "a submission": lambda owner: admission.admit(registry.find("probe.replaces"), owner),
     "what is one's own": lambda owner: list(Target("mine").rows(owner)[:500]),
     "the floor poll": lambda owner: Interest([], [], [owner.pk], False).recent(2.0),
+    "a scrape of the metrics": lambda owner: list(Figures().collect()),
     "readiness": lambda owner: diagnosis.waiting(),
 }
 

@@ -115,7 +115,7 @@ def test_every_call_of_the_app_is_there(document: Document) -> None:
             path = "/" + str(pattern.pattern).replace("<uuid:pk>", "{id}").replace("<uuid:artifact>", "{artifact}")
             assert path in document["paths"]
     assert {"/auth/token/", "/auth/token/refresh/"} <= set(document["paths"])
-    assert set(document["components"]["securitySchemes"]) == {"jwtAuth", "cookieAuth"}
+    assert set(document["components"]["securitySchemes"]) == {"jwtAuth", "cookieAuth", "monitorAuth"}
 
 
 def test_every_call_has_a_name_of_its_own_and_a_summary(document: Document) -> None:

@@ -215,6 +215,16 @@ download_artifact = extend_schema(
     parameters=[header("Content-Disposition", "`attachment`, with the file's name.", of=[200])],
     responses={(200, "application/octet-stream"): answer({"type": "string", "format": "binary"}, "The file.")},
 )
+read_metrics = extend_schema(
+    operation_id="read_metrics",
+    summary="Read the metrics",
+    description="For a monitor, and for who may see the operations of all. What accepts OpenMetrics is answered in it.",
+    responses={
+        (200, "text/plain"): answer(TEXT, "As Prometheus reads it."),
+        **problems(403),
+        (503, "application/problem+json"): answer(ref("Problem"), "The database is away."),
+    },
+)
 
 VERB_SUMMARIES = {
     "cancel": "Cancel an operation and its children: best effort",

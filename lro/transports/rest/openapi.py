@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.urls import reverse
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.generators import EndpointEnumerator, SchemaGenerator
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import ResolvedComponent
@@ -101,6 +102,14 @@ class VerbSchema(AutoSchema):
     def get_response_serializers(self) -> Any:
         errors = (400, 409, 415, 429) if self.view.verb == "retry" else (409,)
         return {200: answer(schemas.ref("Operation"), "As it is now."), **problems(*errors)}
+
+
+class ScraperTokenScheme(OpenApiAuthenticationExtension):
+    target_class = "lro.transports.rest.metrics.ScraperToken"
+    name = "monitorAuth"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, Any]:
+        return {"type": "http", "scheme": "bearer", "description": "The token that `METRICS_TOKEN` sets."}
 
 
 class Endpoints(EndpointEnumerator):

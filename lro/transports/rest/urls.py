@@ -2,11 +2,12 @@ from __future__ import annotations
 
 from django.urls import path
 
-from . import health, live, views
+from . import health, live, metrics, views
 
 urlpatterns = [
     path("health/live", health.live, name="health-live"),
     path("health/ready", health.ready, name="health-ready"),
+    path("metrics", metrics.MetricsView.as_view(), name="metrics"),
     path("operations/", views.OperationListView.as_view(), name="operations"),
     path("operations/<uuid:pk>", live.operation, name="operation"),
     path("operations/<uuid:pk>/events/", live.events, name="operation-events"),
