@@ -21,7 +21,7 @@ expect.set_options(timeout=30_000)
 @pytest.fixture(scope="session")
 def stack(django_db_blocker: Any) -> Iterator[Stack]:
     """The whole system, started once; the tests may kill any part of it, and it comes back."""
-    with django_db_blocker.unblock(), running() as stack:
+    with django_db_blocker.unblock(), running(LRO_METRICS_TOKEN="the-monitor's") as stack:
         stack.add_user("other")
         yield stack
 

@@ -102,3 +102,13 @@ def test_rejects_are_a_download_that_no_spreadsheet_runs(drained: Stack, tmp_pat
     assert answer.headers["x-content-type-options"] == "nosniff"
     row = next(csv.DictReader(io.StringIO(answer.text)))
     assert (row["position"], row["code"], row["raw"]) == ("2", "ragged_short", "'=1+1")
+
+
+def test_a_monitor_reads_the_metrics_of_the_whole_system_with_its_token(drained: Stack, of_demo: str) -> None:
+    assert httpx.get(f"{drained.url}/metrics").status_code == 401
+    with drained.client("demo") as client:
+        assert client.get("/metrics").status_code == 403
+    headers = {"Authorization": "Bearer the-monitor's"}
+    text = httpx.get(f"{drained.url}/metrics", headers=headers).text
+    assert 'lro_operations{state="running"} 0.0' in text
+    assert 'lro_queue_operations{queue="default"} 0.0' in text

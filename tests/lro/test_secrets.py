@@ -37,7 +37,7 @@ def browser(admin_client: Client) -> Client:
 @pytest.fixture
 def given(tmp_path: Path) -> dict[str, Any]:
     source = {"address": "db.example.org", "password": WORD}
-    return {"path": str(tmp_path / "seen"), "api_key": KEY, "source": source, "pin": PIN}
+    return {"diary": str(tmp_path / "seen"), "api_key": KEY, "source": source, "pin": PIN}
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ def test_no_surface_shows_a_secret(browser: Client, operation: Operation, given:
 @pytest.mark.django_db(transaction=True)
 def test_run_is_given_what_was_sent(operation: Operation, given: dict[str, Any]) -> None:
     source = {"address": "db.example.org", "word": WORD}
-    assert json.loads(Path(given["path"]).read_text()) == {**given, "source": source}
+    assert json.loads(Path(given["diary"]).read_text()) == {**given, "source": source}
 
 
 @pytest.mark.django_db(transaction=True)
@@ -110,7 +110,7 @@ def test_a_child_is_masked_as_any_other(browser: Client, admin_user: Any, given:
     parent = run_operation("probe.splits", {"child": NAME, "inputs": [given], "on_failure": "collect"}, admin_user)
     (child,) = browser.get(f"/operations/{parent.pk}/children/").json()["results"]
     masked = {"address": "db.example.org", "word": MASK}
-    assert child["input"] == {"path": given["path"], "api_key": MASK, "source": masked, "pin": MASK}
+    assert child["input"] == {"diary": given["diary"], "api_key": MASK, "source": masked, "pin": MASK}
 
 
 @pytest.mark.django_db(transaction=True)
@@ -127,7 +127,7 @@ def test_an_error_does_not_say_it_to_anybody(
     assert "The service says" in caplog.text
 
 
-@pytest.mark.parametrize("wrong", [{"pin": "9999-no-pin"}, {"path": "refused"}], ids=["a value", "a state"])
+@pytest.mark.parametrize("wrong", [{"pin": "9999-no-pin"}, {"diary": "refused"}], ids=["a value", "a state"])
 @pytest.mark.parametrize("address", [ADDRESS, f"{ADDRESS}?validate_only=true"])
 def test_a_refusal_does_not_repeat_it(
     browser: Client, given: dict[str, Any], address: str, wrong: dict[str, Any]

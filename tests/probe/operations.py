@@ -429,7 +429,7 @@ class SourceInput(serializers.Serializer[Any]):
 
 
 class KeepsSecretsInput(serializers.Serializer[Any]):
-    path = serializers.CharField(default="")
+    diary = serializers.CharField(default="")
     api_key = serializers.CharField(min_length=8)
     source = SourceInput(required=False)
     pin = serializers.ChoiceField(["1357", "2468"], required=False, style={"input_type": "password"})
@@ -437,7 +437,7 @@ class KeepsSecretsInput(serializers.Serializer[Any]):
 
 @register("probe.keeps-secrets")
 class KeepsSecrets(OperationTask):
-    """Writes what it is given to the file `path`, and then says it in an error."""
+    """Writes what it is given to the file `diary`, and then says it in an error."""
 
     input_serializer = KeepsSecretsInput
     secrets = ("api_key", "source.password")
@@ -445,9 +445,9 @@ class KeepsSecrets(OperationTask):
 
     @classmethod
     def admit(cls, prepared: dict[str, Any], owner: Any) -> None:
-        if prepared["path"] == "refused":
+        if prepared["diary"] == "refused":
             raise Problem(409, "refused", f"The key {prepared['api_key']} is known already.")
 
     def run(self, op: OperationContext, **data: Any) -> None:
-        Path(data["path"]).write_text(json.dumps(data))
+        Path(data["diary"]).write_text(json.dumps(data))
         raise Fail("refused", f"The service says: bad key {data['api_key']}", [{"sent": {"keys": [data["api_key"]]}}])

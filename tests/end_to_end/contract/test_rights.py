@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -138,3 +139,19 @@ def test_another_users_token_does_not_renew(drained: Stack, chatter: Begin) -> N
         assert json.loads(link.recv(timeout=60))["type"] == "ready"
         link.send(json.dumps({"type": "authenticate", "token": drained.brief_token(600, "other")}))
         assert json.loads(link.recv(timeout=60))["code"] == "other_user"
+
+
+@over()
+def test_a_secret_input_is_told_to_nobody(drained: Stack, follow: Follow, transport: Transport, tmp_path: Path) -> None:
+    seen = tmp_path / "seen"
+    started = post(drained, "/probe/keeps-secrets", diary=str(seen), api_key="sk-live-key")
+    follower = follow(transport, started["id"])
+    assert_heard_all(follower, started["id"])
+    assert json.loads(seen.read_text())["api_key"] == "sk-live-key", "the worker was given it"
+    told = [started, *follower.log, *follower.frames]
+    if TARGETS in transport.can:
+        late = follow(transport, targets=[{"operation": started["id"]}], others={"what it is yet to be told"})
+        until(lambda: late.named("snapshot"), what="it is told how it is now")
+        assert late.named("snapshot")[0]["operation"]["input"] == {"diary": str(seen), "api_key": "•••"}
+        told += late.frames
+    assert "sk-live" not in json.dumps(told) + drained.log.read_text()
