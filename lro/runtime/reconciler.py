@@ -255,6 +255,7 @@ def _seconds_until_due() -> float:
         to_end_attempt=Min("attempt_ends_at", filter=held),
         to_stall=Min("stalls_at", filter=held),
         to_claim=Min("claim_by", filter=Q(claim_by__gt=Now())),
+        to_rescue=Min("lease_expires_at", filter=held & Q(lease_expires_at__gt=Now())),
         to_end=Min("deadline_at"),
         now=Max(Now()),  # by another clock that is ahead, all would be due already, again and again
     )

@@ -172,6 +172,8 @@ def test_the_reconciler_looks_again_when_the_next_thing_is_due(alice: Any) -> No
     held = claimed(alice, "probe.hurried", seconds=9)
     assert 0.1 <= reconciler.Reconciler()._round() < 1.01, "its attempt ends"
     change(held, attempt_ends_at=None, deadline_at=None)
+    change(held, lease_expires_at=Now() + timedelta(seconds=2))
+    assert 1.0 < reconciler.Reconciler()._round() <= 2.0, "its lease ends"
     transitions.cancel(held.pk, "alice")
     assert 0.1 <= reconciler.Reconciler()._round() < 1.01, "its grace ends"
     change(held, stop_requested_at=PAST)
