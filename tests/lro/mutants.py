@@ -33,6 +33,7 @@ ROOT = Path(__file__).resolve().parents[2]
 MODULES = [
     "lro/lifecycle/moves.py",
     "lro/lifecycle/transitions.py",
+    "lro/lifecycle/families.py",
     "lro/lifecycle/leases.py",
     "lro/runtime/fan_out.py",
 ]
