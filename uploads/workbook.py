@@ -11,7 +11,6 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from lxml import etree
 
 from .archives import max_unpacked_bytes
 from .refusals import Refusal
+from .schema_constraints import nearest
 
 _CHUNK = 64 * 1024
 #: The place of its size in what zipfile knows of the directory, and the most it may be: some 100,000 members.
@@ -78,8 +78,7 @@ class Workbook:
             return visible[0]
         names = {sheet.name: sheet for sheet in self.sheets}
         if wanted not in names:
-            near = get_close_matches(wanted, names, 1)
-            hint = f" Did you mean '{near[0]}'?" if near else f" Its sheets are: {', '.join(list(names)[:20])}."
+            hint = nearest(wanted, list(names)) or f" Its sheets are: {', '.join(list(names)[:20])}."
             message = f"The workbook has no sheet '{wanted[:100]}'.{hint}"
             raise Refusal("unknown_sheet", message, [{"pointer": "/sheet", "message": message}])
         return names[wanted]

@@ -17,7 +17,7 @@ from django.db.models import Exists, OuterRef, Q
 from django.db.models.functions import Now
 
 from ..conf import conf
-from ..exceptions import AlreadyActive, NotAllowedNow, Overloaded, QuotaExceeded, UnknownOperation
+from ..exceptions import AlreadyActive, NotAllowedNow, Overloaded, QuotaExceeded
 from ..lifecycle import transitions
 from ..models import Operation
 from ..states import State
@@ -50,9 +50,9 @@ def admit(cls: type[OperationTask], owner: Any) -> None:
 
 def admit_again(operation: Operation) -> None:
     """Within the transaction that retries what had ended: it counts as active again. Raises `QuotaExceeded`."""
-    if operation.parent_id is None and operation.owner_id is not None:
-        with suppress(UnknownOperation):  # its code is gone: the attempt will say so
-            _refuse_more_active(_lock_own(operation.owner_id), registry.find(operation.name))
+    cls = registry.known(operation.name)  # where its code is gone, the attempt will say so
+    if cls is not None and operation.parent_id is None and operation.owner_id is not None:
+        _refuse_more_active(_lock_own(operation.owner_id), cls)
 
 
 def _lock_own(owner_id: Any) -> Any:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
 from django.db import transaction
 
 from ..conf import conf
-from ..exceptions import NotAllowedNow, Problem, UnknownOperation
+from ..exceptions import NotAllowedNow, Problem
 from ..lifecycle import families, transitions
 from ..models import Operation
 from ..states import HELD, PARKED, State
@@ -38,15 +37,15 @@ def act(verb: str, operation_id: UUID, by: str, **options: Any) -> Operation:
 def _reconsider(operation_id: UUID, verb: str) -> None:
     """Ask the operation's class, where the verb would do something."""
     operation = Operation.objects.filter(pk=operation_id, state__in=VERBS[verb]).first()
-    if operation is None:
+    cls = registry.known(operation.name) if operation is not None else None
+    if operation is None or cls is None:  # where its code is gone, the attempt will say so
         return
-    with suppress(UnknownOperation):  # its code is gone: the attempt will say so
-        try:
-            registry.find(operation.name).reconsider(operation, verb)
-        except Problem as problem:
-            refusal = NotAllowedNow(problem.message)
-            refusal.code = problem.code
-            raise refusal from problem
+    try:
+        cls.reconsider(operation, verb)
+    except Problem as problem:
+        refusal = NotAllowedNow(problem.message)
+        refusal.code = problem.code
+        raise refusal from problem
 
 
 def cancel(operation_id: UUID, by: str) -> Operation:

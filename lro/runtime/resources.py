@@ -27,7 +27,7 @@ from django.db.models import Exists, F, OuterRef, Q
 from django.db.models.functions import Now
 
 from ..conf import conf
-from ..exceptions import LeaseLost, UnknownCleanup, UnknownOperation
+from ..exceptions import LeaseLost, UnknownCleanup
 from ..lifecycle import leases, retries
 from ..models import Attempt, Operation, Resource
 from ..models.operation import uuid7
@@ -189,8 +189,8 @@ def _clean_up(resource: Resource) -> None:
 def _forget(resource: Resource) -> None:
     values = dict(resource.data)
     operation = Operation(**values | {"id": UUID(values["id"])})
-    with contextlib.suppress(UnknownOperation):
-        registry.find(operation.name).forget(operation)
+    if (cls := registry.known(operation.name)) is not None:
+        cls.forget(operation)
 
 
 _RELEASES: dict[Kind, Callable[[Resource], None]] = {

@@ -8,7 +8,6 @@ from uuid import UUID
 
 from django.http import Http404
 
-from ..exceptions import UnknownOperation
 from ..models import Operation
 from ..runtime import control, pruner, registry
 
@@ -59,11 +58,8 @@ def may(user: Any, verb: str, owner_id: Any) -> bool:
 def _may_go_on_with(user: Any, verb: str, operation: Operation) -> bool:
     """Whoever may not start it any more may not have it go on; unless they may do this to everybody's."""
     name = Operation.objects.filter(pk=operation.root_id).values_list("name", flat=True).first()
-    try:
-        permission = registry.find(name or operation.name).permission
-    except UnknownOperation:  # its code is gone: the attempt will say so
-        permission = None
-    return permission is None or user.has_perm(permission) or may(user, verb, None)
+    cls = registry.known(name or operation.name)  # where its code is gone, the attempt will say so
+    return cls is None or cls.permission is None or user.has_perm(cls.permission) or may(user, verb, None)
 
 
 def delete(user: Any, operation_id: UUID | str) -> None:
