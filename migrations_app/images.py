@@ -9,7 +9,7 @@ from typing import Any
 
 from django.apps import apps
 from django.db import IntegrityError, connection, transaction
-from django.db.models import Model
+from django.db.models import FloatField, Model
 
 from . import writing
 from .tracking import attributes, fields_of
@@ -121,15 +121,23 @@ def _undo_update(model: type[Model], change: dict[str, Any]) -> set[str]:
 
 def _undo_insert(model: type[Model], change: dict[str, Any]) -> set[str]:
     """Only where the row still is what was inserted, in the columns that there still are."""
+    fields = fields_of(model)
     made = {
-        name: column for name, column in zip(change["fields"], change["new"], strict=True) if name in fields_of(model)
+        name: _compared(fields[name], column)
+        for name, column in zip(change["fields"], change["new"], strict=True)
+        if name in fields
     }
     there, *columns = _stored(model, [model._meta.pk.to_python(key) for key in change["keys"]], list(made))
-    now = [_column(fields_of(model)[name], values) for name, values in zip(made, columns, strict=True)]
+    now = [_compared(fields[name], _column(fields[name], values)) for name, values in zip(made, columns, strict=True)]
     was = {str(key): row for key, row in zip(change["keys"], zip(*made.values(), strict=True), strict=True)}
     same = [key for key, row in zip(there, zip(*now, strict=True), strict=True) if row == was[str(key)]]
     writing.delete(model, same)
     return {str(key) for key in same}
+
+
+def _compared(field: Any, column: Sequence[Any]) -> Sequence[Any]:
+    """The sign of a zero is no change: an INSERT by Django loses it."""
+    return ["0.0" if text == "-0.0" else text for text in column] if isinstance(field, FloatField) else column
 
 
 def _undo_delete(model: type[Model], change: dict[str, Any]) -> set[str]:

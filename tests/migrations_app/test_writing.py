@@ -123,6 +123,19 @@ def test_every_kind_of_column_is_written_and_restored(everything: None, rows: li
         assert stored() == {}
 
 
+def test_a_zero_that_lost_its_sign_in_between_is_still_what_was_inserted(everything: None) -> None:
+    with transaction.atomic():
+        Everything.objects.all().delete()
+        batch = Batch(Nothing({}), keeps_images=True)
+        batch.insert([Everything(number=-0.0)])
+        batch._flush([])
+        inserted = storable(batch.outcome.images[-1])
+        batch.delete(list(Everything.objects.all()))
+        images.restore([storable(batch.outcome.images[-1])])
+        images.restore([inserted])
+        assert stored() == {}
+
+
 def sorted_by_key(made: list[Everything], rows: list[Any]) -> list[Any]:
     return [row for _, row in sorted(zip([each.pk for each in made], rows, strict=True), key=lambda pair: pair[0])]
 
